@@ -24,7 +24,9 @@ std::int64_t Shape::elements() const {
 }
 
 std::string to_string(const Shape& s) {
-  return fmt::format("[{}]", fmt::join(s.dims.begin(), s.dims.begin() + s.rank, ", "));
+  std::string text = "[";
+  for (int i = 0; i < s.rank; ++i) text += (i ? ", " : "") + std::to_string(s[i]);
+  return text + "]";
 }
 
 Tensor::Tensor(void* where, Shape s, DType t) : data(static_cast<std::byte*>(where)), shape(s), dtype(t) {

@@ -20,9 +20,6 @@ enum Feature : std::uint64_t {
 std::uint64_t detect_features();
 // "portable avx2 avx512"
 std::string feature_names(std::uint64_t features);
-// Model name, cache sizes and cores that this process may use. Throws Error off Linux.
+// Model name, cache sizes and cores that this process may use.
 DeviceInfo detect();
-// The processors this process may run on, ascending.
-std::string allowed_processors();
-
 }  // namespace flashrt::cpu

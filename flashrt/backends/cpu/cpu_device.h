@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The CPU as a device: row selection facts, a crew, and replay of a flat launch list.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "flashrt/core/device.h"
+
+namespace flashrt::cpu {
+
+struct Options {
+  int threads = 0;        // 0: every core this process may use
+  bool pin = true;        // pin workers (and the calling thread) to cores
+  std::string isa{};      // "portable", "avx2", "avx512": rows above it are not used; empty: the best there is
+  std::map<std::string, std::string, std::less<>> kernel_overrides{};  // see DeviceInfo
+};
+
+class CpuDevice : public Device {
+ public:
+  // Runs body(worker, item) for items [0, count) on the crew, items claimed one by one; for load-time work. An
+  // exception in a body stops the rest and is rethrown here.
+  virtual void parallel(std::int64_t count, const std::function<void(int worker, std::int64_t item)>& body) = 0;
+};
+
+// Throws Error when the machine lacks what the options ask for.
+std::unique_ptr<CpuDevice> make_device(const Options&);
+
+}  // namespace flashrt::cpu

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// The measured ceilings of this machine: what every share of peak is held against.
+#pragma once
+
+#include "flashrt/backends/cpu/cpu_device.h"
+#include "flashrt/core/dtype.h"
+
+namespace flashrt::cpu {
+
+struct Peaks {
+  double f32 = 0, bf16 = 0, i8 = 0;  // GFLOP/s or GOP/s, all workers of the device together; a multiply-add is 2
+  double dram_read = 0;              // GB/s, one linear stream a worker
+  double of(DType math) const { return math == DType::bf16 ? bf16 : math == DType::i8 ? i8 : f32; }
+};
+
+// Register-only dot-product loops of the best row set, and a sweep over `sweep_mib` of memory; best of `rounds`.
+Peaks measure_peaks(CpuDevice&, int rounds = 5, std::size_t sweep_mib = 256);
+// The arithmetic part alone, a few milliseconds: interleaved with benchmark runs on a shared machine.
+double measure_math_peak(CpuDevice&, DType math);
+
+}  // namespace flashrt::cpu
