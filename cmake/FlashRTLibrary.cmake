@@ -18,6 +18,7 @@ list(FILTER flashrt_sources EXCLUDE REGEX "${flashrt_isa_pattern}|_test\\.cc$|_f
 
 add_library(flashrt ${flashrt_sources})
 add_library(FlashRT::flashrt ALIAS flashrt)
+set_target_properties(flashrt PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 
 # What every file of the project sees: include paths and definitions of the enabled dependencies.
 target_compile_features(flashrt PUBLIC cxx_std_20)

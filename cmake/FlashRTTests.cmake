@@ -16,7 +16,7 @@ foreach(layer IN ITEMS core backends ops quant io text nn models session api ser
   if(layer STREQUAL "cli")
     target_link_libraries(${layer}_tests PRIVATE flashrt_cli_objects)
   endif()
-  gtest_discover_tests(${layer}_tests DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
-                       PROPERTIES LABELS ${layer} TIMEOUT 300)
+  gtest_discover_tests(${layer}_tests DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+                       WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" PROPERTIES LABELS ${layer} TIMEOUT 600)
   add_dependencies(flashrt_tests ${layer}_tests)
 endforeach()
