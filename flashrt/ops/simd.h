@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sixteen-lane vectors for cpu.cc files: the same kernel text in every row set, one, two or four registers a value.
+//
+// Vf and Vi hold 16 floats and 16 ints. In the avx512 set they are plain 64-byte vectors (and convert to __m512 and
+// __m512i); in the others pairs of narrower ones, because g++ keeps pairs in registers and spills oversized vectors.
+// `a * b + c` becomes one fused multiply-add where the row set has it. Comparisons give a Vi of 0 and -1 lanes for
+// select(). All loads and stores may be unaligned.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#pragma GCC diagnostic push
+#if defined(__GNUC__) && !defined(__clang__)
+// g++ 12 warns of the deliberately undefined operands inside its own AVX-512 intrinsics (GCC bug 105593).
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+
+#include "flashrt/ops/cpu_rows.h"
+
+#pragma GCC diagnostic ignored "-Wpsabi"  // every function here is inlined: no vector crosses a call
+
+#define FLASHRT_SIMD [[gnu::always_inline]] inline
+
+namespace flashrt::FLASHRT_ISA {
+
+inline constexpr int kLanes = 16;
+
+// Storage types that load and store as floats.
+struct Bf16 {
+  std::uint16_t bits;
+};
+struct F16 {
+  std::uint16_t bits;
+};
+
+namespace simd {
+
+#if defined(__AVX512F__)
+inline constexpr int kRegister = 64;
+#elif defined(__AVX2__)
+inline constexpr int kRegister = 32;
+#else
+inline constexpr int kRegister = 16;
+#endif
+inline constexpr int kRegisterLanes = kRegister / 4;
+
+typedef float Nf __attribute__((vector_size(kRegister)));
+typedef std::int32_t Ni __attribute__((vector_size(kRegister)));
+typedef std::uint32_t Nu __attribute__((vector_size(kRegister)));
+typedef float UnalignedNf __attribute__((vector_size(kRegister), aligned(4), may_alias));
+typedef std::int32_t UnalignedNi __attribute__((vector_size(kRegister), aligned(4), may_alias));
+
+template <class H>
+struct Pair {
+  H lo, hi;
+};
+
+template <class T>
+struct IntOf;
+template <>
+struct IntOf<Nf> {
+  using Type = Ni;
+};
+template <>
+struct IntOf<Ni> {
+  using Type = Ni;
+};
+template <class H>
+struct IntOf<Pair<H>> {
+  using Type = Pair<typename IntOf<H>::Type>;
+};
+
+#define FLASHRT_SIMD_OPERATOR(op)                               \
+  template <class H>                                            \
+  FLASHRT_SIMD Pair<H> operator op(Pair<H> a, Pair<H> b) {      \
+    return {a.lo op b.lo, a.hi op b.hi};                        \
+  }                                                             \
+  template <class H>                                            \
+  FLASHRT_SIMD Pair<H>& operator op##=(Pair<H>& a, Pair<H> b) { \
+    a.lo = a.lo op b.lo, a.hi = a.hi op b.hi;                   \
+    return a;                                                   \
+  }
+FLASHRT_SIMD_OPERATOR(+)
+FLASHRT_SIMD_OPERATOR(-)
+FLASHRT_SIMD_OPERATOR(*)
+FLASHRT_SIMD_OPERATOR(/)
+FLASHRT_SIMD_OPERATOR(&)
+FLASHRT_SIMD_OPERATOR(|)
+FLASHRT_SIMD_OPERATOR(^)
+#undef FLASHRT_SIMD_OPERATOR
+#define FLASHRT_SIMD_COMPARISON(op)                                              \
+  template <class H>                                                             \
+  FLASHRT_SIMD typename IntOf<Pair<H>>::Type operator op(Pair<H> a, Pair<H> b) { \
+    return {a.lo op b.lo, a.hi op b.hi};                                         \
+  }
+FLASHRT_SIMD_COMPARISON(<)
+FLASHRT_SIMD_COMPARISON(>)
+FLASHRT_SIMD_COMPARISON(<=)
+FLASHRT_SIMD_COMPARISON(>=)
+FLASHRT_SIMD_COMPARISON(==)
+FLASHRT_SIMD_COMPARISON(!=)
+#undef FLASHRT_SIMD_COMPARISON
+template <class H>
+FLASHRT_SIMD Pair<H> operator<<(Pair<H> a, int n) {
+  return {a.lo << n, a.hi << n};
+}
+template <class H>
+FLASHRT_SIMD Pair<H> operator>>(Pair<H> a, int n) {
+  return {a.lo >> n, a.hi >> n};
+}
+template <class H>
+FLASHRT_SIMD Pair<H> operator-(Pair<H> a) {
+  return {-a.lo, -a.hi};
+}
+
+// One register: what the instruction sets do differently.
+
+FLASHRT_SIMD Ni as_int(Nf v) { return (Ni)v; }
+FLASHRT_SIMD Nf as_float(Ni v) { return (Nf)v; }
+FLASHRT_SIMD Nf to_float(Ni v) { return __builtin_convertvector(v, Nf); }
+FLASHRT_SIMD Nf select(Ni mask, Nf a, Nf b) { return mask != 0 ? a : b; }
+FLASHRT_SIMD Ni select(Ni mask, Ni a, Ni b) { return mask != 0 ? a : b; }
+
+#if defined(__AVX512F__)
+FLASHRT_SIMD Nf max(Nf a, Nf b) { return _mm512_max_ps(a, b); }
+FLASHRT_SIMD Nf min(Nf a, Nf b) { return _mm512_min_ps(a, b); }
+FLASHRT_SIMD Ni round_to_int(Nf v) { return (Ni)_mm512_cvtps_epi32(v); }
+FLASHRT_SIMD void load(const Bf16* p, Nf& v) {
+  v = (Nf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(p))), 16);
+}
+FLASHRT_SIMD void load(const F16* p, Nf& v) {
+  v = (Nf)_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(p)));
+}
+#elif defined(__AVX2__)
+FLASHRT_SIMD Nf max(Nf a, Nf b) { return _mm256_max_ps(a, b); }
+FLASHRT_SIMD Nf min(Nf a, Nf b) { return _mm256_min_ps(a, b); }
+FLASHRT_SIMD Ni round_to_int(Nf v) { return (Ni)_mm256_cvtps_epi32(v); }
+FLASHRT_SIMD void load(const Bf16* p, Nf& v) {
+  v = (Nf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i_u*>(p))), 16);
+}
+FLASHRT_SIMD void load(const F16* p, Nf& v) {
+  v = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i_u*>(p)));
+}
+// Eight ints that fit 16 bits.
+FLASHRT_SIMD void store_16bit(std::uint16_t* p, Ni v) {
+  __m256i both = _mm256_permute4x64_epi64(_mm256_packs_epi32((__m256i)v, (__m256i)v), 0x08);
+  _mm_storeu_si128(reinterpret_cast<__m128i_u*>(p), _mm256_castsi256_si128(both));
+}
+#else
+FLASHRT_SIMD Nf max(Nf a, Nf b) { return _mm_max_ps(a, b); }
+FLASHRT_SIMD Nf min(Nf a, Nf b) { return _mm_min_ps(a, b); }
+FLASHRT_SIMD Ni round_to_int(Nf v) { return (Ni)_mm_cvtps_epi32(v); }
+FLASHRT_SIMD __m128i load_16bit(const void* p) { return _mm_loadl_epi64(static_cast<const __m128i_u*>(p)); }
+FLASHRT_SIMD void load(const Bf16* p, Nf& v) { v = (Nf)_mm_unpacklo_epi16(_mm_setzero_si128(), load_16bit(p)); }
+FLASHRT_SIMD void load(const F16* p, Nf& v) {
+  Ni h = (Ni)_mm_unpacklo_epi16(load_16bit(p), _mm_setzero_si128());
+  // Exponent and mantissa in place, times 2^112: right for subnormals too.
+  Nf magnitude = as_float((h & 0x7fff) << 13) * 0x1p112f;
+  Ni top = (h & 0x7fff) >= 0x7c00 ? (Ni{} | 0x7f800000) : Ni{};  // infinity and NaN
+  v = as_float(as_int(magnitude) | top | ((h & 0x8000) << 16));
+}
+FLASHRT_SIMD void store_16bit(std::uint16_t* p, Ni v) {
+  _mm_storel_epi64(reinterpret_cast<__m128i_u*>(p), _mm_packs_epi32((__m128i)v, (__m128i)v));
+}
+#endif
+
+#if defined(__AVX512BF16__)
+// Denormals become zero here, in this set only.
+FLASHRT_SIMD void store(Bf16* p, Nf v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i_u*>(p), (__m256i)_mm512_cvtneps_pbh(v));
+}
+#else
+FLASHRT_SIMD void store(Bf16* p, Nf v) {
+  Ni u = as_int(v);
+  Ni rounded = u + 0x7fff + ((u >> 16) & 1);
+  store_16bit(&p->bits, select(Ni(v != v), u | 0x400000, rounded) >> 16);
+}
+#endif
+
+FLASHRT_SIMD void load(const float* p, Nf& v) { v = *reinterpret_cast<const UnalignedNf*>(p); }
+FLASHRT_SIMD void load(const std::int32_t* p, Ni& v) { v = *reinterpret_cast<const UnalignedNi*>(p); }
+FLASHRT_SIMD void store(float* p, Nf v) { *reinterpret_cast<UnalignedNf*>(p) = v; }
+FLASHRT_SIMD void store(std::int32_t* p, Ni v) { *reinterpret_cast<UnalignedNi*>(p) = v; }
+FLASHRT_SIMD void splat(float x, Nf& v) { v = x - Nf{}; }
+FLASHRT_SIMD void splat(std::int32_t x, Ni& v) { v = x - Ni{}; }
+
+template <class H>
+inline constexpr int kHalf = sizeof(H) / 4;  // lanes of one half
+
+template <class T, class H>
+FLASHRT_SIMD void load(const T* p, Pair<H>& v) {
+  load(p, v.lo), load(p + kHalf<H>, v.hi);
+}
+template <class T, class H>
+FLASHRT_SIMD void store(T* p, Pair<H> v) {
+  store(p, v.lo), store(p + kHalf<H>, v.hi);
+}
+template <class T, class H>
+FLASHRT_SIMD void splat(T x, Pair<H>& v) {
+  splat(x, v.lo), splat(x, v.hi);
+}
+template <class H>
+FLASHRT_SIMD Pair<H> max(Pair<H> a, Pair<H> b) {
+  return {max(a.lo, b.lo), max(a.hi, b.hi)};
+}
+template <class H>
+FLASHRT_SIMD Pair<H> min(Pair<H> a, Pair<H> b) {
+  return {min(a.lo, b.lo), min(a.hi, b.hi)};
+}
+template <class M, class H>
+FLASHRT_SIMD Pair<H> select(Pair<M> mask, Pair<H> a, Pair<H> b) {
+  return {select(mask.lo, a.lo, b.lo), select(mask.hi, a.hi, b.hi)};
+}
+template <class H>
+FLASHRT_SIMD auto as_int(Pair<H> v) {
+  return Pair<decltype(as_int(v.lo))>{as_int(v.lo), as_int(v.hi)};
+}
+template <class H>
+FLASHRT_SIMD auto as_float(Pair<H> v) {
+  return Pair<decltype(as_float(v.lo))>{as_float(v.lo), as_float(v.hi)};
+}
+template <class H>
+FLASHRT_SIMD auto to_float(Pair<H> v) {
+  return Pair<decltype(to_float(v.lo))>{to_float(v.lo), to_float(v.hi)};
+}
+template <class H>
+FLASHRT_SIMD auto round_to_int(Pair<H> v) {
+  return Pair<decltype(round_to_int(v.lo))>{round_to_int(v.lo), round_to_int(v.hi)};
+}
+
+#if defined(__AVX512F__)
+using Vf = Nf;
+using Vi = Ni;
+#elif defined(__AVX2__)
+using Vf = Pair<Nf>;
+using Vi = Pair<Ni>;
+#else
+using Vf = Pair<Pair<Nf>>;
+using Vi = Pair<Pair<Ni>>;
+#endif
+
+// Lane i with lane i + 8, then i + 4, i + 2, i + 1: the same order in every row set.
+template <class Join>
+FLASHRT_SIMD float reduce(__m128 v, Join join) {
+  v = join(v, _mm_movehl_ps(v, v));
+  return _mm_cvtss_f32(join(v, _mm_shuffle_ps(v, v, 1)));
+}
+#if defined(__AVX2__)
+template <class Join>
+FLASHRT_SIMD float reduce(__m256 v, Join join) {
+  return reduce(join(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)), join);
+}
+#endif
+#if defined(__AVX512F__)
+template <class Join>
+FLASHRT_SIMD float reduce(__m512 v, Join join) {
+  return reduce(join(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)), join);
+}
+#endif
+template <class H, class Join>
+FLASHRT_SIMD float reduce(Pair<H> v, Join join) {
+  return reduce(join(v.lo, v.hi), join);
+}
+struct Add {
+  template <class V>
+  FLASHRT_SIMD V operator()(V a, V b) const {
+    return a + b;
+  }
+};
+struct Max {
+  template <class H>
+  FLASHRT_SIMD Pair<H> operator()(Pair<H> a, Pair<H> b) const {
+    return max(a, b);
+  }
+  FLASHRT_SIMD __m128 operator()(__m128 a, __m128 b) const { return _mm_max_ps(a, b); }
+#if defined(__AVX2__)
+  FLASHRT_SIMD __m256 operator()(__m256 a, __m256 b) const { return _mm256_max_ps(a, b); }
+#endif
+};
+
+}  // namespace simd
+
+using simd::Vf;
+using simd::Vi;
+// Also on both types: + - * / & | ^ << >>, comparisons.
+using simd::as_float;
+using simd::as_int;
+using simd::max;  // a NaN in the second operand comes through, one in the first does not
+using simd::min;
+using simd::round_to_int;  // nearest, ties to even; out of range is INT_MIN
+using simd::select;        // a where mask lanes are set, else b
+using simd::store;         // (float*, Bf16* or int32_t*, vector); Bf16 rounds to nearest even
+using simd::to_float;
+
+FLASHRT_SIMD Vf splat(float x) {
+  Vf v;
+  simd::splat(x, v);
+  return v;
+}
+FLASHRT_SIMD Vi splat(std::int32_t x) {
+  Vi v;
+  simd::splat(x, v);
+  return v;
+}
+template <class T>  // float, Bf16, F16
+FLASHRT_SIMD Vf load(const T* p) {
+  Vf v;
+  simd::load(p, v);
+  return v;
+}
+FLASHRT_SIMD Vi load(const std::int32_t* p) {
+  Vi v;
+  simd::load(p, v);
+  return v;
+}
+
+// Sixteen signed bytes, saturated.
+FLASHRT_SIMD void store_i8(std::int8_t* p, Vi v) {
+#if defined(__AVX512F__)
+  __m128i bytes = _mm512_cvtsepi32_epi8((__m512i)v);
+#elif defined(__AVX2__)
+  __m256i pairs = _mm256_permute4x64_epi64(_mm256_packs_epi32((__m256i)v.lo, (__m256i)v.hi), 0xd8);
+  __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
+#else
+  __m128i lo = _mm_packs_epi32((__m128i)v.lo.lo, (__m128i)v.lo.hi);
+  __m128i hi = _mm_packs_epi32((__m128i)v.hi.lo, (__m128i)v.hi.hi);
+  __m128i bytes = _mm_packs_epi16(lo, hi);
+#endif
+  _mm_storeu_si128(reinterpret_cast<__m128i_u*>(p), bytes);
+}
+
+// Tails: the first n lanes, 0 <= n <= 16. Loads set the others to zero and read nothing past them.
+template <class T>
+FLASHRT_SIMD Vf load_first(const T* p, std::int64_t n) {
+  T t[kLanes] = {};
+  std::memcpy(t, p, static_cast<std::size_t>(n) * sizeof(T));
+  return load(t);
+}
+template <class T>
+FLASHRT_SIMD void store_first(T* p, Vf v, std::int64_t n) {
+  T t[kLanes];
+  store(t, v);
+  std::memcpy(p, t, static_cast<std::size_t>(n) * sizeof(T));
+}
+FLASHRT_SIMD void store_i8_first(std::int8_t* p, Vi v, std::int64_t n) {
+  std::int8_t t[kLanes];
+  store_i8(t, v);
+  std::memcpy(p, t, static_cast<std::size_t>(n));
+}
+#if defined(__AVX512F__)
+FLASHRT_SIMD Vf load_first(const float* p, std::int64_t n) {
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
+}
+FLASHRT_SIMD void store_first(float* p, Vf v, std::int64_t n) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), v);
+}
+#endif
+// Lanes [0, n) set.
+FLASHRT_SIMD Vi first_lanes(std::int64_t n) {
+  static constexpr std::int32_t kIndex[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return load(kIndex) < splat(static_cast<std::int32_t>(n));
+}
+
+FLASHRT_SIMD Vf abs(Vf v) { return as_float(as_int(v) & splat(0x7fffffff)); }
+// a * b + c, fused where the row set has it.
+FLASHRT_SIMD Vf fma(Vf a, Vf b, Vf c) { return a * b + c; }
+
+FLASHRT_SIMD float sum(Vf v) { return simd::reduce(v, simd::Add{}); }
+FLASHRT_SIMD float max(Vf v) { return simd::reduce(v, simd::Max{}); }
+FLASHRT_SIMD std::int32_t sum(Vi v) {
+  alignas(64) std::int32_t t[kLanes];
+  store(t, v);
+  std::int32_t s = 0;
+  for (std::int32_t x : t) s += x;
+  return s;
+}
+
+// e^x to 2 ulp; 0 below -87.3, and at most 2.4e38 (x is clamped at 88.37). NaN stays NaN.
+FLASHRT_SIMD Vf exp(Vf x) {
+  Vf clamped = min(splat(88.37f), max(splat(-87.33f), x));
+  Vi n = round_to_int(clamped * splat(1.44269504f));
+  Vf k = to_float(n);
+  Vf r = clamped - k * splat(0.693359375f);  // ln 2 in two parts, the first exact in products with n
+  r = r + k * splat(2.12194440e-4f);
+  // (e^r - 1 - r) / r^2 on [-ln 2 / 2, ln 2 / 2], minimax of relative error 3e-9 in exact arithmetic.
+  Vf p = splat(0.0013814540579915047f);
+  p = p * r + splat(0.00836874544620514f);
+  p = p * r + splat(0.04166838899254799f);
+  p = p * r + splat(0.1666652113199234f);
+  p = p * r + splat(0.4999999403953552f);
+  p = p * (r * r) + r + splat(1.0f);
+  Vf y = as_float(as_int(p) + (n << 23));
+  return select(x < splat(-87.33f), splat(0.0f), y);
+}
+// x * sigmoid(x)
+FLASHRT_SIMD Vf silu(Vf x) { return x / (splat(1.0f) + exp(-x)); }
+// 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) = x * sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3))
+FLASHRT_SIMD Vf gelu_tanh(Vf x) {
+  Vf inner = x * (splat(-1.5957691216f) + splat(-0.0713548162726f) * (x * x));
+  return x / (splat(1.0f) + exp(inner));
+}
+
+}  // namespace flashrt::FLASHRT_ISA
