@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+// Register tiles of a matrix product on the CPU: some rows of a strided A times one packed panel, summed over K.
+//
+// A row of A advances 4 bytes and the panel 128 bytes a group of K (f32 1, bf16 2, i8 4 elements), whatever the type. A
+// tile keeps its sums in registers for the whole depth: AVX-512 14 rows x 32 columns (28 sums, 2 vectors of B, 1 of A),
+// so that each group costs 28 multiply instructions, 2 loads of B and 14 broadcasts of A; the smaller register files
+// take 6 or 4 rows x 2 vectors. Sums of one element are formed in the order of K, whatever the rows beside it.
+//
+// i8: the panel holds w + 128 unsigned, A is signed; the result is the i32 sum of a * (w + 128).
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "flashrt/core/dtype.h"
+#include "flashrt/core/packed_rhs.h"
+
+namespace flashrt::FLASHRT_ISA {
+
+#if defined(FLASHRT_ISA_AVX512)
+inline constexpr int kVectorBytes = 64;
+#elif defined(FLASHRT_ISA_AVX2)
+inline constexpr int kVectorBytes = 32;
+#else
+inline constexpr int kVectorBytes = 16;
+#endif
+inline constexpr int kVectorLanes = kVectorBytes / 4;
+inline constexpr int kGroupBytes = 128;  // one group of K of one panel
+
+// Native vectors: gcc keeps wider ones in memory.
+typedef float TileF __attribute__((vector_size(kVectorBytes)));
+typedef std::int32_t TileI __attribute__((vector_size(kVectorBytes)));
+typedef std::uint32_t TileU __attribute__((vector_size(kVectorBytes)));
+
+template <DType T>
+using TileSum = std::conditional_t<T == DType::i8, std::int32_t, float>;
+
+// What a tile multiplies and where the sums go.
+struct TileArgs {
+  const std::byte* a = nullptr;  // first row of A, at the first k
+  std::int64_t a_pitch = 0;      // bytes between rows of A
+  const std::byte* b = nullptr;  // the panel, at the first k (a multiple of the group) and column
+  std::int64_t depth = 0;        // elements of K; the panel is zero (i8: 128) beyond it up to a whole group
+  void* c = nullptr;             // TileSum[rows][c_pitch]
+  std::int64_t c_pitch = 0;      // elements between rows of c
+  bool accumulate = false;       // c += instead of c =
+  // Memory to bring into L2 meanwhile, a quarter as many bytes as the tile reads of the panel; null: none.
+  const std::byte* prefetch = nullptr;
+};
+
+namespace tile {
+
+template <class V>
+[[gnu::always_inline]] inline V load(const void* p) {
+  V v;
+  std::memcpy(&v, p, sizeof(v));
+  return v;
+}
+
+[[gnu::always_inline]] inline std::uint32_t load_u32(const std::byte* p) {
+  std::uint32_t u;
+  std::memcpy(&u, p, 4);
+  return u;
+}
+
+// Operand<T>: a vector of the panel (Rhs), a broadcast group of A (Lhs) and the multiply-add of both into a sum.
+template <DType T>
+struct Operand;
+
+template <>
+struct Operand<DType::f32> {
+  using Sum = TileF;
+  using Rhs = TileF;
+  using Lhs = TileF;
+  static constexpr int kRows = kVectorBytes == 64 ? 14 : kVectorBytes == 32 ? 6 : 4;
+  [[gnu::always_inline]] static Rhs rhs(const std::byte* p) { return load<TileF>(p); }
+  [[gnu::always_inline]] static Lhs lhs(std::uint32_t u) { return TileF{} + std::bit_cast<float>(u); }
+  [[gnu::always_inline]] static Sum madd(Sum s, const Rhs& b, const Lhs& a) { return s + a * b; }
+};
+
+#if defined(FLASHRT_ISA_AVX512)
+
+template <>
+struct Operand<DType::bf16> {
+  using Sum = TileF;
+  using Rhs = __m512i;
+  using Lhs = __m512i;
+  static constexpr int kRows = 14;
+  [[gnu::always_inline]] static Rhs rhs(const std::byte* p) { return _mm512_loadu_si512(p); }
+  [[gnu::always_inline]] static Lhs lhs(std::uint32_t u) { return _mm512_set1_epi32(static_cast<int>(u)); }
+  [[gnu::always_inline]] static Sum madd(Sum s, const Rhs& b, const Lhs& a) {
+    return (TileF)_mm512_dpbf16_ps((__m512)s, (__m512bh)b, (__m512bh)a);
+  }
+};
+
+template <>
+struct Operand<DType::i8> {
+  using Sum = TileI;
+  using Rhs = __m512i;
+  using Lhs = __m512i;
+  static constexpr int kRows = 14;
+  [[gnu::always_inline]] static Rhs rhs(const std::byte* p) { return _mm512_loadu_si512(p); }
+  [[gnu::always_inline]] static Lhs lhs(std::uint32_t u) { return _mm512_set1_epi32(static_cast<int>(u)); }
+  [[gnu::always_inline]] static Sum madd(Sum s, const Rhs& b, const Lhs& a) {
+    return (TileI)_mm512_dpbusd_epi32((__m512i)s, b, a);
+  }
+};
+
+#else
+
+// A pair of bf16 widened to two f32: the even element of the group and the odd one.
+struct BfPair {
+  TileF even, odd;
+};
+template <>
+struct Operand<DType::bf16> {
+  using Sum = TileF;
+  using Rhs = BfPair;
+  using Lhs = BfPair;
+  static constexpr int kRows = 4;
+  [[gnu::always_inline]] static BfPair widen(TileU u) { return {(TileF)(u << 16), (TileF)(u & 0xffff0000u)}; }
+  [[gnu::always_inline]] static Rhs rhs(const std::byte* p) { return widen(load<TileU>(p)); }
+  [[gnu::always_inline]] static Lhs lhs(std::uint32_t u) {
+    return {TileF{} + std::bit_cast<float>(u << 16), TileF{} + std::bit_cast<float>(u & 0xffff0000u)};
+  }
+  [[gnu::always_inline]] static Sum madd(Sum s, const Rhs& b, const Lhs& a) {
+    return s + a.even * b.even + a.odd * b.odd;
+  }
+};
+
+// Four 8-bit integers widened to two pairs of 16 bits, elements 0 and 2 and elements 1 and 3: unlike the 8-bit
+// multiply-add, the 16-bit one cannot saturate.
+typedef std::int16_t TileH __attribute__((vector_size(kVectorBytes)));
+struct HalfPairs {
+  TileH even, odd;
+};
+[[gnu::always_inline]] inline TileI madd_pairs(TileH a, TileH b) {
+#if defined(FLASHRT_ISA_AVX2)
+  return (TileI)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#else
+  return (TileI)_mm_madd_epi16((__m128i)a, (__m128i)b);
+#endif
+}
+template <>
+struct Operand<DType::i8> {
+  using Sum = TileI;
+  using Rhs = HalfPairs;
+  using Lhs = HalfPairs;
+  static constexpr int kRows = 4;
+  [[gnu::always_inline]] static Rhs rhs(const std::byte* p) {
+    TileU u = load<TileU>(p);
+    return {(TileH)(u & 0x00ff00ffu), (TileH)((u >> 8) & 0x00ff00ffu)};
+  }
+  [[gnu::always_inline]] static Lhs lhs(std::uint32_t u) {
+    TileH h = (TileH)(TileU{} + u);
+    return {(TileH)(h << 8) >> 8, h >> 8};
+  }
+  [[gnu::always_inline]] static Sum madd(Sum s, const Rhs& b, const Lhs& a) {
+    return s + madd_pairs(a.even, b.even) + madd_pairs(a.odd, b.odd);
+  }
+};
+
+#endif
+
+// R rows x V vectors. Rows are addressed from every third one, which x86 can without a register a row.
+template <DType T, int R, int V>
+[[gnu::noinline]] void multiply(const TileArgs& t) noexcept {
+  using Op = Operand<T>;
+  using Sum = typename Op::Sum;
+  constexpr int kBases = (R + 2) / 3, kUnroll = 4, kGroup = 4 / (bits(T) / 8);
+  Sum sum[R][V];
+  auto* c = static_cast<TileSum<T>*>(t.c);
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) sum[r][v] = t.accumulate ? load<Sum>(c + r * t.c_pitch + v * kVectorLanes) : Sum{};
+
+  const std::byte* base[kBases];
+  for (int i = 0; i < kBases; ++i) base[i] = t.a + 3 * i * t.a_pitch;
+  const std::int64_t pitch = t.a_pitch;
+  const std::byte* b = t.b;
+  const std::byte* prefetch = t.prefetch ? t.prefetch : static_cast<const std::byte*>(t.c);
+  const std::int64_t prefetch_step = t.prefetch ? kUnroll * kGroupBytes / 4 : 0;
+
+  auto step = [&](int g) __attribute__((always_inline)) {
+    typename Op::Rhs rhs[V];
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) rhs[v] = Op::rhs(b + g * kGroupBytes + v * kVectorBytes);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      typename Op::Lhs lhs = Op::lhs(load_u32(base[r / 3] + r % 3 * pitch + 4 * g));
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) sum[r][v] = Op::madd(sum[r][v], rhs[v], lhs);
+    }
+  };
+
+  std::int64_t groups = t.depth / kGroup;
+  for (; groups >= kUnroll; groups -= kUnroll) {
+#pragma GCC unroll 4
+    for (int g = 0; g < kUnroll; ++g) step(g);
+    _mm_prefetch(reinterpret_cast<const char*>(prefetch), _MM_HINT_T1);
+    _mm_prefetch(reinterpret_cast<const char*>(prefetch + 64), _MM_HINT_T1);
+    prefetch += prefetch_step;
+    b += kUnroll * kGroupBytes;
+    for (int i = 0; i < kBases; ++i) base[i] += 4 * kUnroll;
+  }
+  for (; groups > 0; --groups) {
+    step(0);
+    b += kGroupBytes;
+    for (int i = 0; i < kBases; ++i) base[i] += 4;
+  }
+  if constexpr (kGroup > 1) {
+    if (std::int64_t rest = t.depth % kGroup) {
+      // What lies behind a row of A may be another view or unmapped.
+      typename Op::Rhs rhs[V];
+      for (int v = 0; v < V; ++v) rhs[v] = Op::rhs(b + v * kVectorBytes);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        std::uint32_t u = 0;
+        const std::byte* p = base[r / 3] + r % 3 * pitch;
+        for (std::int64_t i = 0; i < rest * (4 / kGroup); ++i) u |= static_cast<std::uint32_t>(p[i]) << (8 * i);
+        typename Op::Lhs lhs = Op::lhs(u);
+#pragma GCC unroll 2
+        for (int v = 0; v < V; ++v) sum[r][v] = Op::madd(sum[r][v], rhs[v], lhs);
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) std::memcpy(c + r * t.c_pitch + v * kVectorLanes, &sum[r][v], sizeof(Sum));
+}
+
+template <DType T, int V, int R = 1>
+[[gnu::always_inline]] inline void dispatch(int rows, const TileArgs& t) noexcept {
+  if constexpr (R < Operand<T>::kRows) {
+    if (rows != R) return dispatch<T, V, R + 1>(rows, t);
+  }
+  multiply<T, R, V>(t);
+}
+
+}  // namespace tile
+
+// The most rows that stay in registers at once; row counts just above a multiple of it are the costly ones.
+template <DType T>
+inline constexpr int kTileRows = tile::Operand<T>::kRows;
+
+// c[m][n] (+)= sum_k a[m][k] * b[n][k] for m < rows (any number) and n < columns. `columns` is rounded up to 16; c must
+// have room for that. b may point at column 16 of a panel when columns <= 16.
+template <DType T>
+void multiply_tile(std::int64_t rows, std::int64_t columns, const TileArgs& args) noexcept {
+  constexpr int kColumns = 2 * kVectorLanes;
+  const std::int64_t blocks = (rows + kTileRows<T> - 1) / kTileRows<T>;
+  const std::int64_t width = columns > 16 ? 32 : 16;
+  TileArgs t = args;
+  for (std::int64_t i = 0, first = 0; i < blocks; ++i) {
+    const int count = static_cast<int>(rows / blocks + (i < rows % blocks));
+    for (std::int64_t n = 0; n < width; n += kColumns) {
+      t.a = args.a + first * args.a_pitch;
+      t.b = args.b + n * (kGroupBytes / kPanel);
+      t.c = static_cast<TileSum<T>*>(args.c) + first * args.c_pitch + n;
+      if (kVectorLanes == 16 && width == 16)
+        tile::dispatch<T, 1>(count, t);
+      else
+        tile::dispatch<T, 2>(count, t);
+      t.prefetch = nullptr;
+    }
+    first += count;
+  }
+}
+
+}  // namespace flashrt::FLASHRT_ISA
