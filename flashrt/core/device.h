@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -41,6 +42,9 @@ class Device {
   const DeviceInfo& info() const { return info_; }
   // `scratch_bytes` is the most any step needs per worker.
   virtual std::unique_ptr<Replay> bind(std::span<const Step> steps, std::size_t scratch_bytes) = 0;
+  // Runs body(worker, item) for items [0, count) on the host's workers, items claimed one by one; for load-time work.
+  // An exception in a body stops the rest and is rethrown here.
+  virtual void parallel(std::int64_t count, const std::function<void(int worker, std::int64_t item)>& body) = 0;
 
  protected:
   DeviceInfo info_;

@@ -38,9 +38,9 @@ class CpuReplay final : public Replay {
   std::size_t stride_ = 0;
 };
 
-class Implementation final : public CpuDevice {
+class CpuDevice final : public Device {
  public:
-  explicit Implementation(const Options& o) {
+  explicit CpuDevice(const Options& o) {
     info_ = detect();
     int threads = o.threads > 0 ? o.threads : info_.workers;
     if (!o.isa.empty()) {
@@ -95,6 +95,6 @@ class Implementation final : public CpuDevice {
 
 }  // namespace
 
-std::unique_ptr<CpuDevice> make_device(const Options& o) { return std::make_unique<Implementation>(o); }
+std::unique_ptr<Device> make_device(const Options& o) { return std::make_unique<CpuDevice>(o); }
 
 }  // namespace flashrt::cpu

@@ -2,8 +2,6 @@
 // The CPU as a device: row selection facts, a crew, and replay of a flat launch list.
 #pragma once
 
-#include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,14 +17,7 @@ struct Options {
   std::map<std::string, std::string, std::less<>> kernel_overrides{};  // see DeviceInfo
 };
 
-class CpuDevice : public Device {
- public:
-  // Runs body(worker, item) for items [0, count) on the crew, items claimed one by one; for load-time work. An
-  // exception in a body stops the rest and is rethrown here.
-  virtual void parallel(std::int64_t count, const std::function<void(int worker, std::int64_t item)>& body) = 0;
-};
-
 // Throws Error when the machine lacks what the options ask for.
-std::unique_ptr<CpuDevice> make_device(const Options&);
+std::unique_ptr<Device> make_device(const Options&);
 
 }  // namespace flashrt::cpu

@@ -25,7 +25,7 @@ Loop loop_of(std::uint64_t features, DType math) {
   return math == DType::bf16 ? portable::peak_bf16 : math == DType::i8 ? portable::peak_i8 : portable::peak_f32;
 }
 
-double read_bandwidth(CpuDevice& device, const Arena& memory, std::size_t bytes) {
+double read_bandwidth(Device& device, const Arena& memory, std::size_t bytes) {
   int workers = device.info().workers;
   std::atomic<std::uint64_t> sink{0};
   auto start = Clock::now();
@@ -43,7 +43,7 @@ double read_bandwidth(CpuDevice& device, const Arena& memory, std::size_t bytes)
 
 }  // namespace
 
-double measure_math_peak(CpuDevice& device, DType math) {
+double measure_math_peak(Device& device, DType math) {
   Loop loop = loop_of(device.info().features, math);
   constexpr std::int64_t kRounds = 200'000;  // about a millisecond
   int workers = device.info().workers;
@@ -59,7 +59,7 @@ double measure_math_peak(CpuDevice& device, DType math) {
   return sum / t / 1e9;
 }
 
-Peaks measure_peaks(CpuDevice& device, int rounds, std::size_t sweep_mib) {
+Peaks measure_peaks(Device& device, int rounds, std::size_t sweep_mib) {
   Peaks best;
   std::size_t bytes = sweep_mib << 20;
   Arena memory(bytes);

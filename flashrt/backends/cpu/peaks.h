@@ -2,7 +2,7 @@
 // The measured ceilings of this machine: what every share of peak is held against.
 #pragma once
 
-#include "flashrt/backends/cpu/cpu_device.h"
+#include "flashrt/core/device.h"
 #include "flashrt/core/dtype.h"
 
 namespace flashrt::cpu {
@@ -14,8 +14,8 @@ struct Peaks {
 };
 
 // Register-only dot-product loops of the best row set, and a sweep over `sweep_mib` of memory; best of `rounds`.
-Peaks measure_peaks(CpuDevice&, int rounds = 5, std::size_t sweep_mib = 256);
+Peaks measure_peaks(Device&, int rounds = 5, std::size_t sweep_mib = 256);
 // The arithmetic part alone, a few milliseconds: interleaved with benchmark runs on a shared machine.
-double measure_math_peak(CpuDevice&, DType math);
+double measure_math_peak(Device&, DType math);
 
 }  // namespace flashrt::cpu
