@@ -9,31 +9,17 @@
 // i8: the panel holds w + 128 unsigned, A is signed; the result is the i32 sum of a * (w + 128).
 #pragma once
 
-#include <immintrin.h>
-
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
 
 #include "flashrt/core/dtype.h"
 #include "flashrt/core/packed_rhs.h"
+#include "flashrt/ops/simd.h"
 
 namespace flashrt::FLASHRT_ISA {
 
-#if defined(FLASHRT_ISA_AVX512)
-inline constexpr int kVectorBytes = 64;
-#elif defined(FLASHRT_ISA_AVX2)
-inline constexpr int kVectorBytes = 32;
-#else
-inline constexpr int kVectorBytes = 16;
-#endif
-inline constexpr int kVectorLanes = kVectorBytes / 4;
 inline constexpr int kGroupBytes = 128;  // one group of K of one panel
-
-// Native vectors: gcc keeps wider ones in memory.
-typedef float TileF __attribute__((vector_size(kVectorBytes)));
-typedef std::int32_t TileI __attribute__((vector_size(kVectorBytes)));
-typedef std::uint32_t TileU __attribute__((vector_size(kVectorBytes)));
 
 template <DType T>
 using TileSum = std::conditional_t<T == DType::i8, std::int32_t, float>;
@@ -53,14 +39,20 @@ struct TileArgs {
 
 namespace tile {
 
+using simd::kRegister;
+using simd::kRegisterLanes;
+using simd::Nf;
+using simd::Ni;
+using simd::Nu;
+
 template <class V>
-[[gnu::always_inline]] inline V load(const void* p) {
+FLASHRT_SIMD V load(const void* p) {
   V v;
   std::memcpy(&v, p, sizeof(v));
   return v;
 }
 
-[[gnu::always_inline]] inline std::uint32_t load_u32(const std::byte* p) {
+FLASHRT_SIMD std::uint32_t load_u32(const std::byte* p) {
   std::uint32_t u;
   std::memcpy(&u, p, 4);
   return u;
@@ -72,12 +64,12 @@ struct Operand;
 
 template <>
 struct Operand<DType::f32> {
-  using Sum = TileF;
-  using Rhs = TileF;
-  using Lhs = TileF;
-  static constexpr int kRows = kVectorBytes == 64 ? 14 : kVectorBytes == 32 ? 6 : 4;
-  [[gnu::always_inline]] static Rhs rhs(const std::byte* p) { return load<TileF>(p); }
-  [[gnu::always_inline]] static Lhs lhs(std::uint32_t u) { return TileF{} + std::bit_cast<float>(u); }
+  using Sum = Nf;
+  using Rhs = Nf;
+  using Lhs = Nf;
+  static constexpr int kRows = kRegister == 64 ? 14 : kRegister == 32 ? 6 : 4;
+  [[gnu::always_inline]] static Rhs rhs(const std::byte* p) { return load<Nf>(p); }
+  [[gnu::always_inline]] static Lhs lhs(std::uint32_t u) { return Nf{} + std::bit_cast<float>(u); }
   [[gnu::always_inline]] static Sum madd(Sum s, const Rhs& b, const Lhs& a) { return s + a * b; }
 };
 
@@ -85,27 +77,27 @@ struct Operand<DType::f32> {
 
 template <>
 struct Operand<DType::bf16> {
-  using Sum = TileF;
+  using Sum = Nf;
   using Rhs = __m512i;
   using Lhs = __m512i;
   static constexpr int kRows = 14;
   [[gnu::always_inline]] static Rhs rhs(const std::byte* p) { return _mm512_loadu_si512(p); }
   [[gnu::always_inline]] static Lhs lhs(std::uint32_t u) { return _mm512_set1_epi32(static_cast<int>(u)); }
   [[gnu::always_inline]] static Sum madd(Sum s, const Rhs& b, const Lhs& a) {
-    return (TileF)_mm512_dpbf16_ps((__m512)s, (__m512bh)b, (__m512bh)a);
+    return (Nf)_mm512_dpbf16_ps((__m512)s, (__m512bh)b, (__m512bh)a);
   }
 };
 
 template <>
 struct Operand<DType::i8> {
-  using Sum = TileI;
+  using Sum = Ni;
   using Rhs = __m512i;
   using Lhs = __m512i;
   static constexpr int kRows = 14;
   [[gnu::always_inline]] static Rhs rhs(const std::byte* p) { return _mm512_loadu_si512(p); }
   [[gnu::always_inline]] static Lhs lhs(std::uint32_t u) { return _mm512_set1_epi32(static_cast<int>(u)); }
   [[gnu::always_inline]] static Sum madd(Sum s, const Rhs& b, const Lhs& a) {
-    return (TileI)_mm512_dpbusd_epi32((__m512i)s, b, a);
+    return (Ni)_mm512_dpbusd_epi32((__m512i)s, b, a);
   }
 };
 
@@ -113,18 +105,18 @@ struct Operand<DType::i8> {
 
 // A pair of bf16 widened to two f32: the even element of the group and the odd one.
 struct BfPair {
-  TileF even, odd;
+  Nf even, odd;
 };
 template <>
 struct Operand<DType::bf16> {
-  using Sum = TileF;
+  using Sum = Nf;
   using Rhs = BfPair;
   using Lhs = BfPair;
   static constexpr int kRows = 4;
-  [[gnu::always_inline]] static BfPair widen(TileU u) { return {(TileF)(u << 16), (TileF)(u & 0xffff0000u)}; }
-  [[gnu::always_inline]] static Rhs rhs(const std::byte* p) { return widen(load<TileU>(p)); }
+  [[gnu::always_inline]] static BfPair widen(Nu u) { return {(Nf)(u << 16), (Nf)(u & 0xffff0000u)}; }
+  [[gnu::always_inline]] static Rhs rhs(const std::byte* p) { return widen(load<Nu>(p)); }
   [[gnu::always_inline]] static Lhs lhs(std::uint32_t u) {
-    return {TileF{} + std::bit_cast<float>(u << 16), TileF{} + std::bit_cast<float>(u & 0xffff0000u)};
+    return {Nf{} + std::bit_cast<float>(u << 16), Nf{} + std::bit_cast<float>(u & 0xffff0000u)};
   }
   [[gnu::always_inline]] static Sum madd(Sum s, const Rhs& b, const Lhs& a) {
     return s + a.even * b.even + a.odd * b.odd;
@@ -133,29 +125,29 @@ struct Operand<DType::bf16> {
 
 // Four 8-bit integers widened to two pairs of 16 bits, elements 0 and 2 and elements 1 and 3: unlike the 8-bit
 // multiply-add, the 16-bit one cannot saturate.
-typedef std::int16_t TileH __attribute__((vector_size(kVectorBytes)));
+typedef std::int16_t TileH __attribute__((vector_size(kRegister)));
 struct HalfPairs {
   TileH even, odd;
 };
-[[gnu::always_inline]] inline TileI madd_pairs(TileH a, TileH b) {
+FLASHRT_SIMD Ni madd_pairs(TileH a, TileH b) {
 #if defined(FLASHRT_ISA_AVX2)
-  return (TileI)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+  return (Ni)_mm256_madd_epi16((__m256i)a, (__m256i)b);
 #else
-  return (TileI)_mm_madd_epi16((__m128i)a, (__m128i)b);
+  return (Ni)_mm_madd_epi16((__m128i)a, (__m128i)b);
 #endif
 }
 template <>
 struct Operand<DType::i8> {
-  using Sum = TileI;
+  using Sum = Ni;
   using Rhs = HalfPairs;
   using Lhs = HalfPairs;
   static constexpr int kRows = 4;
   [[gnu::always_inline]] static Rhs rhs(const std::byte* p) {
-    TileU u = load<TileU>(p);
+    Nu u = load<Nu>(p);
     return {(TileH)(u & 0x00ff00ffu), (TileH)((u >> 8) & 0x00ff00ffu)};
   }
   [[gnu::always_inline]] static Lhs lhs(std::uint32_t u) {
-    TileH h = (TileH)(TileU{} + u);
+    TileH h = (TileH)(Nu{} + u);
     return {(TileH)(h << 8) >> 8, h >> 8};
   }
   [[gnu::always_inline]] static Sum madd(Sum s, const Rhs& b, const Lhs& a) {
@@ -176,7 +168,7 @@ template <DType T, int R, int V>
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) sum[r][v] = t.accumulate ? load<Sum>(c + r * t.c_pitch + v * kVectorLanes) : Sum{};
+    for (int v = 0; v < V; ++v) sum[r][v] = t.accumulate ? load<Sum>(c + r * t.c_pitch + v * kRegisterLanes) : Sum{};
 
   const std::byte* base[kBases];
   for (int i = 0; i < kBases; ++i) base[i] = t.a + 3 * i * t.a_pitch;
@@ -188,7 +180,7 @@ template <DType T, int R, int V>
   auto step = [&](int g) __attribute__((always_inline)) {
     typename Op::Rhs rhs[V];
 #pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) rhs[v] = Op::rhs(b + g * kGroupBytes + v * kVectorBytes);
+    for (int v = 0; v < V; ++v) rhs[v] = Op::rhs(b + g * kGroupBytes + v * kRegister);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       typename Op::Lhs lhs = Op::lhs(load_u32(base[r / 3] + r % 3 * pitch + 4 * g));
@@ -216,7 +208,7 @@ template <DType T, int R, int V>
     if (std::int64_t rest = t.depth % kGroup) {
       // What lies behind a row of A may be another view or unmapped.
       typename Op::Rhs rhs[V];
-      for (int v = 0; v < V; ++v) rhs[v] = Op::rhs(b + v * kVectorBytes);
+      for (int v = 0; v < V; ++v) rhs[v] = Op::rhs(b + v * kRegister);
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         std::uint32_t u = 0;
@@ -231,11 +223,11 @@ template <DType T, int R, int V>
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) std::memcpy(c + r * t.c_pitch + v * kVectorLanes, &sum[r][v], sizeof(Sum));
+    for (int v = 0; v < V; ++v) std::memcpy(c + r * t.c_pitch + v * kRegisterLanes, &sum[r][v], sizeof(Sum));
 }
 
 template <DType T, int V, int R = 1>
-[[gnu::always_inline]] inline void dispatch(int rows, const TileArgs& t) noexcept {
+FLASHRT_SIMD void dispatch(int rows, const TileArgs& t) noexcept {
   if constexpr (R < Operand<T>::kRows) {
     if (rows != R) return dispatch<T, V, R + 1>(rows, t);
   }
@@ -252,7 +244,7 @@ inline constexpr int kTileRows = tile::Operand<T>::kRows;
 // have room for that. b may point at column 16 of a panel when columns <= 16.
 template <DType T>
 void multiply_tile(std::int64_t rows, std::int64_t columns, const TileArgs& args) noexcept {
-  constexpr int kColumns = 2 * kVectorLanes;
+  constexpr int kColumns = 2 * simd::kRegisterLanes;
   const std::int64_t blocks = (rows + kTileRows<T> - 1) / kTileRows<T>;
   const std::int64_t width = columns > 16 ? 32 : 16;
   TileArgs t = args;
@@ -262,7 +254,7 @@ void multiply_tile(std::int64_t rows, std::int64_t columns, const TileArgs& args
       t.a = args.a + first * args.a_pitch;
       t.b = args.b + n * (kGroupBytes / kPanel);
       t.c = static_cast<TileSum<T>*>(args.c) + first * args.c_pitch + n;
-      if (kVectorLanes == 16 && width == 16)
+      if (simd::kRegisterLanes == 16 && width == 16)
         tile::dispatch<T, 1>(count, t);
       else
         tile::dispatch<T, 2>(count, t);
