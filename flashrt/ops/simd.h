@@ -359,6 +359,31 @@ FLASHRT_SIMD void store_first(float* p, Vf v, std::int64_t n) {
   _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), v);
 }
 #endif
+
+// Which lanes a load or store touches, as an argument: code for whole vectors and for the tail is then one text.
+struct All {};
+struct First {
+  std::int64_t n;
+};
+template <class T>
+FLASHRT_SIMD Vf load(const T* p, All) {
+  return load(p);
+}
+template <class T>
+FLASHRT_SIMD Vf load(const T* p, First lanes) {
+  return load_first(p, lanes.n);
+}
+template <class T>
+FLASHRT_SIMD void store(T* p, Vf v, All) {
+  store(p, v);
+}
+template <class T>
+FLASHRT_SIMD void store(T* p, Vf v, First lanes) {
+  store_first(p, v, lanes.n);
+}
+FLASHRT_SIMD void store_i8(std::int8_t* p, Vi v, All) { store_i8(p, v); }
+FLASHRT_SIMD void store_i8(std::int8_t* p, Vi v, First lanes) { store_i8_first(p, v, lanes.n); }
+
 // Lanes [0, n) set.
 FLASHRT_SIMD Vi first_lanes(std::int64_t n) {
   static constexpr std::int32_t kIndex[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
