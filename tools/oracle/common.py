@@ -30,7 +30,7 @@ def rng(*key) -> np.random.Generator:
 
 
 def randomize(model: torch.nn.Module, seed: int) -> None:
-    """Fills every parameter, at scales which keep activations near 1 and make norms, biases, shifts and gates matter."""
+    """Fills every parameter, at scales that keep activations near 1 and make norms, biases, shifts and gates matter."""
     with torch.no_grad():
         for name, p in model.named_parameters():
             z = rng(seed, name).standard_normal(tuple(p.shape))
@@ -64,7 +64,11 @@ def frame(height: int, width: int, *key) -> np.ndarray:
     phase = g.uniform(0, 6.28, size=3)
     freq = g.uniform(1.0, 3.0, size=(3, 2))
     img = np.stack(
-        [128 + 90 * np.sin(freq[c, 0] * x / width * 3.14 + freq[c, 1] * y / height * 3.14 + phase[c]) for c in range(3)], -1
+        [
+            128 + 90 * np.sin(freq[c, 0] * x / width * 3.14 + freq[c, 1] * y / height * 3.14 + phase[c])
+            for c in range(3)
+        ],
+        -1,
     )
     for _ in range(4):
         y0, x0 = int(g.integers(0, height - 3)), int(g.integers(0, width - 3))

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import torch
 from lerobot.policies.factory import make_pre_post_processors
+from lerobot.lerobot_types import TransitionKey
 from lerobot.policies.pi05.modeling_pi05 import PI05Policy
+from lerobot.policies.pi05.processor_pi05 import Pi05PrepareStateTokenizerProcessorStep
 from lerobot.policies.utils import prepare_observation_for_inference
 from lerobot.processor import PolicyProcessorPipeline
 from lerobot.processor.converters import policy_action_to_transition, transition_to_policy_action
@@ -23,8 +25,8 @@ import lerobot_tiny as tiny
 SEED = 20260
 CAMERAS = ["base", "wrist"]
 STATE_DIM, ACTION_DIM = 6, 7
-STATE_IN_RANGE = [0.31, -0.52, 0.75, -0.11, 0.0, 0.93]  # normalised; turned into raw units by the statistics
-STATE_OUT_OF_RANGE = [-1.4, 1.3, -1.0, 0.9921875, 0.999, 0.5]
+STATE_IN_RANGE = [0.31, -0.52, 0.753, -0.11, 0.0, 0.93]  # normalised; turned into raw units by the statistics
+STATE_OUT_OF_RANGE = [-1.4, 1.3, -0.9965, 0.995, 0.0, 0.503]
 
 # name, frame sizes per camera in input_features order (None = camera absent), normalised state, prompt, steps
 CASES = [
@@ -41,8 +43,27 @@ CASES = [
         None,
     ),
 ]
+# Intermediates left out where another case already shows them, to keep the folder small.
+DROP = {
+    "second_camera_absent": {"prefix_embeds"},
+    "first_camera_absent": {"prefix_embeds"},
+    "ten_steps": {"prefix_embeds", "prefix_k", "prefix_v"},
+    "prompt_cut_at_the_limit": {"prefix_embeds", "prefix_k", "prefix_v"},
+}
+# Normalised values at, just below and beyond bin edges, given to the state step directly.
+BIN_VALUES = [-5.0, -1.0000001, -1.0, -0.99218756, -0.9921875, -1e-9, 0.0, 0.1, 0.2, 0.9921874, 0.9921875, 1.0, 7.5]
 # Text only: what lerobot's processor makes of these prompts.
-PROMPTS = ["", "   ", "caf\u00e9 \U0001f916", "a\tb\r\nc", "\u00a0wipe\u2003", "x  y", "\n_\n", "3.5 kg", "<unused7> go"]
+PROMPTS = [
+    "",
+    "   ",
+    "caf\u00e9 \U0001f916",
+    "a\tb\r\nc",
+    "\u00a0wipe\u2003",
+    "x  y",
+    "\n_\n",
+    "3.5 kg",
+    "<unused7> go",
+]
 
 
 def statistics() -> dict:
@@ -90,11 +111,18 @@ def load_checkpoint(out: Path):
 
 
 def add_extension(out: Path, heads: int) -> None:
-    """The one fact about the vision tower that no tensor's shape tells. lerobot refuses unknown keys, so it comes last."""
+    """Adds the one fact that no tensor's shape tells; last, since lerobot refuses unknown keys."""
     path = out / "config.json"
     config = json.loads(path.read_text())
     config["vision_config"] = {"num_attention_heads": heads}
     path.write_text(json.dumps(config, indent=4) + "\n")
+
+
+def check_bins_are_safe(normalised: torch.Tensor) -> None:
+    """A state next to a bin edge would make the prompt depend on the last bit of the normalisation."""
+    scaled = (normalised + 1) * 128
+    distance = (scaled - scaled.round()).abs()
+    assert ((distance > 0.01) | (normalised == -1)).all(), normalised
 
 
 def run_case(policy, pre, post, name, sizes, normalised, prompt, steps):
@@ -103,7 +131,9 @@ def run_case(policy, pre, post, name, sizes, normalised, prompt, steps):
     frames = {c: common.frame(*size, name, c) for c, size in zip(CAMERAS, sizes) if size}
     observation = {f"observation.images.{c}": f for c, f in frames.items()}
     batch = pre(
-        prepare_observation_for_inference({**observation, "observation.state": state.numpy()}, torch.device("cpu"), prompt)
+        prepare_observation_for_inference(
+            {**observation, "observation.state": state.numpy()}, torch.device("cpu"), prompt
+        )
     )
     noise = torch.from_numpy(common.noise(policy.config.chunk_size, policy.config.max_action_dim, SEED, name))
     images, img_masks = policy._preprocess_images(batch)
@@ -114,6 +144,7 @@ def run_case(policy, pre, post, name, sizes, normalised, prompt, steps):
     actions = torch.stack([post(sliced[:, i])[0] for i in range(sliced.shape[1])])
     assert torch.equal(actions, post(sliced)[0])
 
+    check_bins_are_safe(batch["observation.state"][0])
     out = {f"images/{c}": torch.from_numpy(f) for c, f in frames.items()}
     out |= seen.tensors()
     out |= {
@@ -123,6 +154,7 @@ def run_case(policy, pre, post, name, sizes, normalised, prompt, steps):
         "actions_normalized": final[0],
         "actions": actions,
     }
+    out = {k: v for k, v in out.items() if k not in DROP.get(name, ())}
     text = batch["task"][0]
     used = [int(t) for t, m in zip(tokens[0], masks[0]) if m]
     meta = {
@@ -147,6 +179,17 @@ def tokenizations(pre, state) -> list[dict]:
     return rows
 
 
+def bins() -> list[dict]:
+    step = Pi05PrepareStateTokenizerProcessorStep()
+    values = torch.tensor([BIN_VALUES], dtype=torch.float32)
+    done = step(
+        {TransitionKey.OBSERVATION: {"observation.state": values}, TransitionKey.COMPLEMENTARY_DATA: {"task": [""]}}
+    )
+    text = done[TransitionKey.COMPLEMENTARY_DATA]["task"][0]
+    printed = text.split("State: ")[1].split(";")[0].split()
+    return [{"value": float(v), "bin": int(b)} for v, b in zip(values[0].tolist(), printed, strict=True)]
+
+
 def main(out: Path, tokenizer: Path) -> None:
     common.deterministic()
     import sentencepiece
@@ -169,10 +212,13 @@ def main(out: Path, tokenizer: Path) -> None:
         assert row["token_ids"] == [sp.bos_id()] + sp.encode(row["text"]), row
     meta = {
         "source": "lerobot PI05Policy with its own processors",
-        "versions": common.versions("lerobot", "transformers", "torch", "numpy", "tokenizers", "safetensors", "sentencepiece"),
+        "versions": common.versions(
+            "lerobot", "transformers", "torch", "numpy", "tokenizers", "safetensors", "sentencepiece"
+        ),
         "dtype": "float32",
         "seed": SEED,
         "cases": cases,
+        "state_bins": bins(),
         "tokenization": rows,
     }
     common.write_golden(out, tensors, meta)

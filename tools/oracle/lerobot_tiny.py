@@ -10,10 +10,10 @@ from lerobot.configs import FeatureType, NormalizationMode, PolicyFeature
 from lerobot.policies.pi05 import modeling_pi05
 from lerobot.policies.pi05.configuration_pi05 import PI05Config
 from lerobot.processor import tokenizer_processor
-from transformers.models.auto import CONFIG_MAPPING
 
 from common import IMAGE, PATCH
 
+UPSTREAM_INIT = modeling_pi05.PaliGemmaWithExpertModel.__init__
 CHECKPOINT_TOKENIZER = "google/paligemma-3b-pt-224"
 
 
@@ -37,7 +37,7 @@ def lerobot_sizes(vocab: int) -> Sizes:
 
 
 def install(sizes: Sizes) -> None:
-    """Makes the next PI05Pytorch tiny. The constructors of the two towers see a config with our sizes written over theirs."""
+    """Makes the next PI05Pytorch tiny: both towers are constructed from a config with our sizes over theirs."""
     modeling_pi05.get_gemma_config = lambda variant: sizes.vlm if variant == "gemma_2b" else sizes.expert
 
     class TinyPaliGemma(modeling_pi05.PaliGemmaForConditionalGenerationWithPiGemma):
@@ -56,24 +56,21 @@ def install(sizes: Sizes) -> None:
             config.vocab_size = sizes.vocab
             super().__init__(config)
 
-    upstream = modeling_pi05.PaliGemmaWithExpertModel.__init__
-
     def init(self, *args, **kwargs):
         kept = (modeling_pi05.PaliGemmaForConditionalGenerationWithPiGemma, modeling_pi05.PiGemmaForCausalLM)
         modeling_pi05.PaliGemmaForConditionalGenerationWithPiGemma = TinyPaliGemma
         modeling_pi05.PiGemmaForCausalLM = TinyExpert
         try:
-            upstream(self, *args, **kwargs)
+            UPSTREAM_INIT(self, *args, **kwargs)
         finally:
             modeling_pi05.PaliGemmaForConditionalGenerationWithPiGemma, modeling_pi05.PiGemmaForCausalLM = kept
 
     modeling_pi05.PaliGemmaWithExpertModel.__init__ = init
-    assert "paligemma" in CONFIG_MAPPING
 
 
 def use_tokenizer(directory: Path) -> None:
     """lerobot names a hub tokenizer; hand it the Hugging Face tokenizer of our own `tokenizer.model` instead."""
-    (directory / "tokenizer_config.json").write_text('{"tokenizer_class": "GemmaTokenizer"}')
+    (directory / "tokenizer_config.json").write_text('{"tokenizer_class": "GemmaTokenizer", "add_bos_token": true}')
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
     (directory / "tokenizer_config.json").unlink()
 
@@ -113,7 +110,7 @@ def lerobot_config(cameras: list[str], state_dim: int, action_dim: int, **overri
 
 
 def statistics(g: np.random.Generator, dim: int, constant: tuple[int, ...] = ()) -> dict[str, torch.Tensor]:
-    """Dataset statistics of `dim` numbers as lerobot keeps them; dims in `constant` have q01 == q99 (a joint that never moved)."""
+    """Dataset statistics as lerobot keeps them; dims in `constant` have q01 == q99 (a joint that never moved)."""
     center, spread = g.normal(0, 0.7, dim), g.uniform(0.2, 2.0, dim)
     for d in constant:
         spread[d] = 0.0
