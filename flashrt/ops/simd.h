@@ -390,6 +390,10 @@ FLASHRT_SIMD Vi first_lanes(std::int64_t n) {
   return load(kIndex) < splat(static_cast<std::int32_t>(n));
 }
 
+// v with zero in the lanes that are not touched.
+FLASHRT_SIMD Vf keep_lanes(Vf v, All) { return v; }
+FLASHRT_SIMD Vf keep_lanes(Vf v, First lanes) { return select(first_lanes(lanes.n), v, splat(0.0f)); }
+
 FLASHRT_SIMD Vf abs(Vf v) { return as_float(as_int(v) & splat(0x7fffffff)); }
 // a * b + c, fused where the row set has it.
 FLASHRT_SIMD Vf fma(Vf a, Vf b, Vf c) { return a * b + c; }
