@@ -10,14 +10,14 @@ enum class Activation : std::uint8_t { none, gelu_tanh, silu };
 
 struct MatMul {
   static constexpr std::string_view name = "mat_mul";
-  Tensor x;        // [M, K] f32, bf16 or i8, the dtype of w
-  Tensor w;        // [N, K] packed_rhs, f32, bf16 or i8
-  Tensor y;        // [M, N] (or [M, N/2] when paired) f32, bf16, or i8 with y_scale
+  Tensor x;          // [M, K] f32, bf16 or i8, the dtype of w
+  Tensor w;          // [N, K] packed_rhs, f32, bf16 or i8
+  Tensor y;          // [M, N] (or [M, N/2] when paired) f32, bf16, or i8 with y_scale
   Tensor x_scale{};  // [M, 2] f32, when x is i8: scale, and the sum of the row's integers
   Tensor w_scale{};  // [N] f32, when w is i8: one a column of the product
-  Tensor bias{};   // [N] f32
-  Tensor gate{};   // [N] f32, multiplies the activated product
-  Tensor add{};    // [M, N] f32, the residual; may be y itself
+  Tensor bias{};     // [N] f32
+  Tensor gate{};     // [N] f32, multiplies the activated product
+  Tensor add{};      // [M, N] f32, the residual; may be y itself
   Tensor y_scale{};  // [M, 2] f32, when y is i8: see Quantize
   Activation act = Activation::none;
   // Columns 32 p + j of w (j < 16) are the gate branch and 32 p + 16 + j the up branch of output column 16 p + j:
