@@ -9,7 +9,7 @@
 namespace flashrt {
 namespace {
 
-constexpr std::size_t kLongestQuote = 160;
+constexpr std::size_t kLongestQuote = 240;
 
 std::string_view kind(const Json& value) {
   switch (value.type()) {
