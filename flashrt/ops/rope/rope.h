@@ -22,7 +22,7 @@ struct Rope {
   // Rows are cut into blocks of `block` that have caches of their own (block b, head g: cache b * G + g); 0: one block.
   std::int64_t block = 0;
   std::int64_t heads = 0, kv_heads = 0;  // H, G
-  float q_scale = 1;  // multiplies q after rotation (hd^-0.5)
+  float q_scale = 1;                     // multiplies q after rotation (hd^-0.5)
 
   void check() const;
   void access(Accesses&) const;
