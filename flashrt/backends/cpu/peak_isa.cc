@@ -50,6 +50,7 @@ constexpr double kLanes = 4, kBf16Flops = 2, kI8Flops = 2;
 template <class V, class F>
 void chains(std::int64_t rounds, V zero, float* sink, F step) {
   V acc[kChains];
+#pragma GCC unroll 14  // here and below: a loop left over would keep the sums in memory
   for (V& v : acc) v = zero;
   V a = zero, b = zero;
   asm volatile("" : FLASHRT_REGISTER(a), FLASHRT_REGISTER(b));
@@ -60,6 +61,7 @@ void chains(std::int64_t rounds, V zero, float* sink, F step) {
     for (int i = 0; i < kChains; ++i) asm volatile("" : FLASHRT_REGISTER(acc[i]));
   }
   V total = acc[0];
+#pragma GCC unroll 14
   for (int i = 1; i < kChains; ++i) total = step(total, acc[i], b);
   __builtin_memcpy(sink, &total, sizeof(float));
 }
@@ -73,6 +75,7 @@ double peak_f32(std::int64_t rounds, float* sink) noexcept {
 
 double peak_bf16(std::int64_t rounds, float* sink) noexcept {
   Vf acc[kChains];
+#pragma GCC unroll 14
   for (Vf& v : acc) v = zero_f();
   Vi a = zero_i(), b = zero_i();
   asm volatile("" : FLASHRT_REGISTER(a), FLASHRT_REGISTER(b));
@@ -83,6 +86,7 @@ double peak_bf16(std::int64_t rounds, float* sink) noexcept {
     for (int i = 0; i < kChains; ++i) asm volatile("" : FLASHRT_REGISTER(acc[i]));
   }
   Vf total = acc[0];
+#pragma GCC unroll 14
   for (int i = 1; i < kChains; ++i) total = total + acc[i];
   __builtin_memcpy(sink, &total, sizeof(float));
   return static_cast<double>(rounds) * kChains * kLanes * kBf16Flops;
