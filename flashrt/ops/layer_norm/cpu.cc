@@ -15,8 +15,9 @@ std::size_t scratch(const LayerNorm& op, const DeviceInfo&) {
   return op.y.dtype == DType::i8 ? static_cast<std::size_t>(op.x.dim(1)) * sizeof(float) : 0;
 }
 
+// Normalizes into y; returns max |y|, which only an i8 output wants.
 template <class X, class Y>
-void normalize(const LayerNorm& op, const X* x, Y* y) {
+FLASHRT_SIMD float normalize(const LayerNorm& op, const X* x, Y* y) {
   const std::int64_t D = op.x.dim(1);
   const float count = static_cast<float>(D);
   const float mean =
@@ -31,20 +32,24 @@ void normalize(const LayerNorm& op, const X* x, Y* y) {
       });
   const Vf inverse = splat(1.0f / __builtin_sqrtf(squares / count + op.eps));
   const float *gain = op.gain.as<float>(), *bias = op.bias.as<float>();
-  for_vectors(D, [&](std::int64_t i, auto lanes) {
-    Vf v = (load(x + i, lanes) - center) * inverse;
-    if (gain) v *= load(gain + i, lanes);
-    if (bias) v += load(bias + i, lanes);
-    store(y + i, v, lanes);
-  });
+  return max_vectors(
+      D, [&](std::int64_t i, auto lanes) __attribute__((always_inline)) {
+        Vf v = (load(x + i, lanes) - center) * inverse;
+        if (gain) v *= load(gain + i, lanes);
+        if (bias) v += load(bias + i, lanes);
+        store(y + i, v, lanes);
+        return abs(keep_lanes(v, lanes));
+      });
 }
 
 template <class X>
 void finish(const LayerNorm& op, std::int64_t t, const X* x, float* normal) {
-  if (op.y.dtype != DType::i8) return with_row(op.y, t, [&](auto* y) { normalize(op, x, y); });
-  const std::int64_t D = op.x.dim(1);
-  normalize(op, x, normal);
-  quantize_row(normal, D, largest_of_row(normal, D), op.y.row<std::int8_t>(t), op.y_scale.row<float>(t));
+  if (op.y.dtype == DType::i8) {
+    const float largest = normalize(op, x, normal);
+    quantize_row(normal, op.x.dim(1), largest, op.y.row<std::int8_t>(t), op.y_scale.row<float>(t));
+  } else {
+    with_row(op.y, t, [&](auto* y) { normalize(op, x, y); });
+  }
 }
 
 void run(const LayerNorm& op, const Exec& exec) noexcept {

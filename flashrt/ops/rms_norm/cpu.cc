@@ -29,8 +29,9 @@ void add_row(const RmsNorm& op, std::int64_t t, float* total) {
     });
 }
 
+// Normalizes into y; returns max |y|, which only an i8 output wants.
 template <class X, class Y>
-void normalize(const RmsNorm& op, const X* x, Y* y) {
+FLASHRT_SIMD float normalize(const RmsNorm& op, const X* x, Y* y) {
   const std::int64_t D = op.x.dim(1);
   const float squares = sum_vectors(
       D, [&](std::int64_t i, auto lanes) __attribute__((always_inline)) {
@@ -39,20 +40,24 @@ void normalize(const RmsNorm& op, const X* x, Y* y) {
       });
   const Vf inverse = splat(1.0f / __builtin_sqrtf(squares / static_cast<float>(D) + op.eps));
   const float *gain = op.gain.as<float>(), *shift = op.shift.as<float>();
-  for_vectors(D, [&](std::int64_t i, auto lanes) {
-    Vf v = load(x + i, lanes) * inverse;
-    if (gain) v *= load(gain + i, lanes);
-    if (shift) v += load(shift + i, lanes);
-    store(y + i, v, lanes);
-  });
+  return max_vectors(
+      D, [&](std::int64_t i, auto lanes) __attribute__((always_inline)) {
+        Vf v = load(x + i, lanes) * inverse;
+        if (gain) v *= load(gain + i, lanes);
+        if (shift) v += load(shift + i, lanes);
+        store(y + i, v, lanes);
+        return abs(v);
+      });
 }
 
 template <class X>
 void finish(const RmsNorm& op, std::int64_t t, const X* x, float* normal) {
-  if (op.y.dtype != DType::i8) return with_row(op.y, t, [&](auto* y) { normalize(op, x, y); });
-  const std::int64_t D = op.x.dim(1);
-  normalize(op, x, normal);
-  quantize_row(normal, D, largest_of_row(normal, D), op.y.row<std::int8_t>(t), op.y_scale.row<float>(t));
+  if (op.y.dtype == DType::i8) {
+    const float largest = normalize(op, x, normal);
+    quantize_row(normal, op.x.dim(1), largest, op.y.row<std::int8_t>(t), op.y_scale.row<float>(t));
+  } else {
+    with_row(op.y, t, [&](auto* y) { normalize(op, x, y); });
+  }
 }
 
 void run(const RmsNorm& op, const Exec& exec) noexcept {
