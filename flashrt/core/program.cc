@@ -32,6 +32,10 @@ Program Program::record(Device& device, Arena& temporaries, const Forward& forwa
   return program;
 }
 
+void Program::forget_accesses() {
+  for (Step& s : steps_) s.accesses = {};
+}
+
 Cost Program::total() const {
   Cost sum;
   for (const Step& s : steps_) {

@@ -29,6 +29,8 @@ class Program {
   std::span<const Step> steps() const { return steps_; }
   std::size_t temporary_bytes() const { return temporary_bytes_; }
   Cost total() const;  // sums of flops and bytes
+  // Drops what only check and compare read, most of a program's own memory.
+  void forget_accesses();
 
  private:
   std::vector<Step> steps_;

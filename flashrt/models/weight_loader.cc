@@ -13,12 +13,6 @@
 namespace flashrt {
 namespace {
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + "]";
-}
-
 std::int64_t rows_of(const LinearSpec& s) {
   std::int64_t n = 0;
   for (const LinearPart& p : s.parts) n += p.rows;
