@@ -26,8 +26,9 @@ std::uint64_t hash(std::uint64_t seed, std::string_view name) {
 
 // Elements whose index has the same upper half; plain 32-bit arithmetic, so that the loop vectorises.
 void fill(std::uint32_t key, std::uint32_t first, std::int64_t n, float scale, float shift, float* out) noexcept {
-  for (std::int64_t i = 0; i < n; ++i) {
-    std::uint32_t x = (first + static_cast<std::uint32_t>(i)) * 0x9e3779b9u ^ key;
+  std::uint32_t counter = first * 0x9e3779b9u;
+  for (std::int64_t i = 0; i < n; ++i, counter += 0x9e3779b9u) {
+    std::uint32_t x = counter ^ key;
     x = (x ^ (x >> 16)) * 0x85ebca6bu;
     x = (x ^ (x >> 13)) * 0xc2b2ae35u;
     x ^= x >> 16;

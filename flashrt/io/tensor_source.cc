@@ -52,7 +52,7 @@ void TensorSource::read_rows(std::string_view name, std::int64_t first, std::int
   if (!can_widen(info.type))
     fail("{}: tensor {} is {}, which is not converted to f32 here", description(), in_quotes(name), to_string(info));
   std::int64_t width = info.row_elements();
-  read_elements(name, info, first * width, count * width, out);
+  if (count * width > 0) read_elements(name, info, first * width, count * width, out);
 }
 
 void TensorSource::read_finite_rows(std::string_view name, std::int64_t first, std::int64_t count, float* out) const {
