@@ -2,13 +2,20 @@
 #include "flashrt/api/flashrt.h"
 
 #include "flashrt/backends/cpu/cpu_device.h"
+#include "flashrt/core/settings.h"
 #include "flashrt/models/registry.h"
 
 namespace flashrt {
 namespace {
 
 std::unique_ptr<Device> make_device(const LoadOptions& o) {
-  return cpu::make_device({.threads = o.threads, .pin = o.pin, .isa = o.isa, .kernel_overrides = o.kernels});
+  const Settings& defaults = settings();
+  auto kernels = defaults.kernels;
+  for (const auto& [op, row] : o.kernels) kernels[op] = row;
+  return cpu::make_device({.threads = o.threads ? o.threads : defaults.threads,
+                           .pin = o.pin && defaults.pin,
+                           .isa = o.isa.empty() ? defaults.isa : o.isa,
+                           .kernel_overrides = kernels});
 }
 
 }  // namespace

@@ -145,17 +145,22 @@ std::vector<StepTime> explain(Program& program, int rounds) {
   return times;
 }
 
+std::string group_label(std::string_view label) {
+  std::string group;
+  for (char c : label) {
+    if (c < '0' || c > '9') {
+      group += c;
+    } else if (group.empty() || group.back() != '*') {
+      group += '*';
+    }
+  }
+  return group;
+}
+
 std::vector<StepGroup> group_steps(const std::vector<StepTime>& times) {
   std::map<std::tuple<std::string, std::string_view>, StepGroup> groups;
   for (const StepTime& t : times) {
-    std::string label;
-    for (char c : t.label) {
-      if (c < '0' || c > '9') {
-        label += c;
-      } else if (label.empty() || label.back() != '*') {
-        label += '*';
-      }
-    }
+    std::string label = group_label(t.label);
     StepGroup& g = groups.try_emplace({label, t.kernel}, StepGroup{label, t.op, t.kernel, {}, 0, 0}).first->second;
     g.cost.flops += t.cost.flops;
     g.cost.bytes += t.cost.bytes;

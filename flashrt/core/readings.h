@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "flashrt/core/program.h"
@@ -42,6 +43,9 @@ struct StepTime {
 };
 // Times each step alone, with a barrier around it; the sum is a little more than a replay takes.
 std::vector<StepTime> explain(Program&, int rounds = 3);
+
+// A label without its numbers: "prefix.*.attn.qkv".
+std::string group_label(std::string_view label);
 
 // Steps whose labels differ only in numbers ("prefix.3.attn.qkv"), added up, most expensive first.
 struct StepGroup {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "flashrt/core/error.h"
+#include "flashrt/core/settings.h"
 #include "flashrt/io/json.h"
 #include "flashrt/io/random_source.h"
 #include "flashrt/io/safetensors.h"
@@ -150,7 +151,7 @@ path find_tokenizer(const path& folder, const ModelOptions& options) {
   if (!options.tokenizer.empty()) return options.tokenizer;
   for (const char* name : {"tokenizer.model", "paligemma_tokenizer.model"})
     if (std::filesystem::exists(folder / name)) return folder / name;
-  return {};
+  return settings().tokenizer;
 }
 
 void apply_options(const ModelOptions& o, Config& c) {
