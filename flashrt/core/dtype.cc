@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
+#include <span>
 #include <utility>
 
 namespace flashrt {
@@ -19,14 +21,13 @@ constexpr std::array<std::pair<DType, std::string_view>, 8> kNames{{{DType::f32,
                                                                     {DType::f4_e2m1, "f4_e2m1"}}};
 
 // Nearest value of a small non-negative ascending table, ties to the even index.
-template <std::size_t N>
-int nearest(const std::array<float, N>& table, int count, float x) {
-  int best = 0;
-  for (int i = 1; i < count; ++i) {
+std::uint8_t nearest(std::span<const float> table, float x) {
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < table.size(); ++i) {
     float d = std::fabs(x - table[i]), e = std::fabs(x - table[best]);
-    if (d < e || (d == e && (i & 1) == 0)) best = i;
+    if (d < e || (d == e && i % 2 == 0)) best = i;
   }
-  return best;
+  return static_cast<std::uint8_t>(best);
 }
 
 std::array<float, 128> make_e4m3() {
@@ -105,14 +106,14 @@ float from_f16(std::uint16_t h) noexcept {
 std::uint8_t to_f8_e4m3(float x) noexcept {
   std::uint8_t sign = std::signbit(x) ? 0x80 : 0;
   if (std::isnan(x)) return sign | 0x7f;
-  return static_cast<std::uint8_t>(sign | nearest(kE4m3, 127, std::min(std::fabs(x), 448.0f)));
+  return static_cast<std::uint8_t>(sign | nearest(std::span(kE4m3).first(127), std::min(std::fabs(x), 448.0f)));
 }
 float from_f8_e4m3(std::uint8_t b) noexcept { return b & 0x80 ? -kE4m3[b & 127] : kE4m3[b & 127]; }
 
 std::uint8_t to_f4_e2m1(float x) noexcept {
   std::uint8_t sign = std::signbit(x) ? 8 : 0;
   if (std::isnan(x)) return sign;
-  return static_cast<std::uint8_t>(sign | nearest(kE2m1, 8, std::min(std::fabs(x), 6.0f)));
+  return static_cast<std::uint8_t>(sign | nearest(kE2m1, std::min(std::fabs(x), 6.0f)));
 }
 float from_f4_e2m1(std::uint8_t b) noexcept { return b & 8 ? -kE2m1[b & 7] : kE2m1[b & 7]; }
 

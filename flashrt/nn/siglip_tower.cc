@@ -50,7 +50,7 @@ void SiglipTower::forward(Recorder& r, const std::vector<Tensor>& images, const 
   for (std::size_t v = 0; v < images.size(); ++v) {
     Recorder::Scope scope(r, "view" + std::to_string(v));
     Tensor patches = r.temp({N, patch.K()}, working_dtype(patch));
-    r(Patchify{.x = images[v], .y = patches, .patch = c.patch}, "patchify");
+    r(Patchify{.image = images[v], .y = patches, .patch = c.patch}, "patchify");
     MatMul embed = mat_mul({patches, {}}, patch, x.rows(static_cast<std::int64_t>(v) * N, N));
     embed.add = position;
     r(embed, "patch_embedding");
