@@ -2,6 +2,7 @@
 #include "flashrt/io/json.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "flashrt/core/error.h"
 #include "flashrt/io/mapped_file.h"
@@ -52,7 +53,7 @@ class Builder : public nlohmann::json_sax<Json> {
   bool end_array() override { return close(); }
 
   bool key(string_t& v) override {
-    if (open_.back()->contains(v)) fail("{}: the key {} appears twice in one object", file_, in_quotes(v));
+    if (!keys_.back().insert(v).second) fail("{}: the key {} appears twice in one object", file_, in_quotes(v));
     key_ = std::move(v);
     return true;
   }
@@ -80,15 +81,19 @@ class Builder : public nlohmann::json_sax<Json> {
       parent.push_back(std::move(value));
       return &parent.back();
     }
-    return &(parent[key_] = std::move(value));
+    // Straight to the end: key() has seen to duplicates, and a look-up in an ordered object takes linear time.
+    auto& members = parent.get_ref<Json::object_t&>();
+    return &members.emplace_back(std::move(key_), std::move(value)).second;
   }
   bool open(Json&& container) {
     require(open_.size() < max_depth_, "{}: is nested deeper than {} levels", file_, max_depth_);
     open_.push_back(place(std::move(container)));
+    keys_.emplace_back();
     return true;
   }
   bool close() {
     open_.pop_back();
+    keys_.pop_back();
     return true;
   }
 
@@ -96,6 +101,7 @@ class Builder : public nlohmann::json_sax<Json> {
   std::size_t max_depth_;
   Json root_;
   std::vector<Json*> open_;  // containers not yet closed: each is the last element of the one before, so none moves
+  std::vector<std::unordered_set<std::string>> keys_;  // of each of them, when it is an object
   std::string key_;
 };
 

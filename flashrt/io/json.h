@@ -18,7 +18,8 @@
 
 namespace flashrt {
 
-using Json = nlohmann::json;
+// Objects keep the order of their file: the order of cameras in a configuration has a meaning.
+using Json = nlohmann::ordered_json;
 
 struct JsonLimits {
   std::size_t max_bytes = std::size_t{16} << 20;
@@ -59,7 +60,7 @@ class JsonReader {
   std::vector<std::string> strings() const;
   std::vector<std::int64_t> integers(std::int64_t low = kMin, std::int64_t high = kMax) const;
   std::vector<JsonReader> elements() const;                         // of an array
-  std::vector<std::pair<std::string, JsonReader>> members() const;  // of an object, by key
+  std::vector<std::pair<std::string, JsonReader>> members() const;  // of an object, in the file's order
 
   // A member of an object; a missing one is an error.
   JsonReader at(std::string_view key) const;
