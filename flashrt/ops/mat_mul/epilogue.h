@@ -31,52 +31,59 @@ FLASHRT_SIMD Vf activate(Vf v) {
   return v;
 }
 
-// Sums of a row as floats: scaled, and for i8 without the bias of the packed weights.
+// What turns the sums of row `first` + r into floats: nothing for float sums; for i8 the scale of x, and the offset
+// that the bias of the packed weights has added.
+struct NoScale {};
 struct RowScale {
-  float scale = 1;
-  std::int32_t offset = 0;
+  float scale;
+  std::int32_t offset;
 };
-FLASHRT_SIMD Vf scaled(const float* sums, const float*, const RowScale&) { return load(sums); }
-FLASHRT_SIMD Vf scaled(const std::int32_t* sums, const float* w_scale, const RowScale& row) {
+template <class Sum>
+struct RowScales {
+  RowScales(const MatMul&, std::int64_t) {}
+  FLASHRT_SIMD NoScale operator[](std::int64_t) const { return {}; }
+};
+template <>
+struct RowScales<std::int32_t> {
+  RowScales(const MatMul& op, std::int64_t first)
+      : data(op.x_scale.as<const float>() + first * op.x_scale.stride[0]), pitch(op.x_scale.stride[0]) {}
+  FLASHRT_SIMD RowScale operator[](std::int64_t r) const {
+    const float* s = data + r * pitch;
+    return {s[0], static_cast<std::int32_t>(s[1]) * kPackedBias};
+  }
+  const float* data;
+  std::int64_t pitch;
+};
+FLASHRT_SIMD Vf scaled(const float* sums, const float*, NoScale) { return load(sums); }
+FLASHRT_SIMD Vf scaled(const std::int32_t* sums, const float* w_scale, RowScale row) {
   return to_float(load(sums) - splat(row.offset)) * (load(w_scale) * splat(row.scale));
-}
-FLASHRT_SIMD RowScale row_scale(const MatMul& op, std::int64_t m, const std::int32_t*) {
-  const float* s = op.x_scale.row<const float>(m);
-  return {s[0], static_cast<std::int32_t>(s[1]) * kPackedBias};
-}
-FLASHRT_SIMD RowScale row_scale(const MatMul&, std::int64_t, const float*) { return {}; }
-
-template <class T>
-FLASHRT_SIMD void put(T* p, Vf v, std::int64_t columns) {
-  if (columns >= kLanes)
-    store(p, v);
-  else if (columns > 0)
-    store_first(p, v, columns);
 }
 
 template <Activation A, class Sum, class Y>
 void rows(const MatMul& op, const PanelVectors& p, std::int64_t first, std::int64_t count, const Sum* sums) noexcept {
-  const bool bias(op.bias), gate(op.gate), add(op.add);
-  for (std::int64_t r = 0; r < count; ++r, sums += kPanel) {
-    const std::int64_t m = first + r;
-    const RowScale row = row_scale(op, m, sums);
-    Y* y = op.y.row<Y>(m);
-    if (op.paired) {
+  const bool bias(op.bias), gate(op.gate), paired = op.paired;
+  const std::int64_t columns = p.columns, y_pitch = op.y.stride[0], add_pitch = op.add ? op.add.stride[0] : 0;
+  Y* y = op.y.as<Y>() + first * y_pitch + (paired ? p.first / 2 : p.first);
+  const float* add = op.add ? op.add.as<const float>() + first * add_pitch + p.first : nullptr;
+  const RowScales<Sum> scales(op, first);
+  for (std::int64_t r = 0; r < count; ++r, sums += kPanel, y += y_pitch, add += add_pitch) {
+    const auto row = scales[r];
+    if (paired) {
       Vf branch = activate<A>(scaled(sums, p.w_scale, row));
-      store(y + p.first / 2, branch * scaled(sums + kLanes, p.w_scale + kLanes, row));
+      store(y, branch * scaled(sums + kLanes, p.w_scale + kLanes, row));
       continue;
     }
-    for (std::int64_t n = 0; n < p.columns; n += kLanes) {
-      const std::int64_t width = p.columns - n;
+    for (std::int64_t n = 0; n < columns; n += kLanes) {
+      const std::int64_t width = columns - n;
       Vf v = scaled(sums + n, p.w_scale + n, row);
       if (bias) v += load(p.bias + n);
       v = activate<A>(v);
       if (gate) v *= load(p.gate + n);
-      if (add) {
-        const float* a = op.add.row<const float>(m) + p.first + n;
-        v += width >= kLanes ? load(a) : load_first(a, width);
-      }
-      put(y + p.first + n, v, width);
+      if (add) v += width >= kLanes ? load(add + n) : load_first(add + n, width);
+      if (width >= kLanes)
+        store(y + n, v);
+      else
+        store_first(y + n, v, width);
     }
   }
 }

@@ -52,56 +52,69 @@ FLASHRT_SIMD V load(const void* p) {
   return v;
 }
 
+// Four bytes of a row of A, at any address.
+typedef std::uint32_t Word __attribute__((aligned(1), may_alias));
+
+// Operand<T>: a vector of the panel (Rhs), a broadcast group of A (Lhs) and the multiply-add of both into a sum.
+template <DType T>
+struct Operand;
+
+#if defined(FLASHRT_ISA_AVX512)
+
+// A multiply with a broadcast memory operand: no register for A, whose renaming would cost a third of the lookahead.
+// Compilers emit it for none of these.
+#define FLASHRT_TILE_MADD(instruction) asm(instruction " %2%{1to16%}, %1, %0" : "+v"(s) : "v"(b), "m"(*a))
+
+template <>
+struct Operand<DType::f32> {
+  using Sum = Nf;
+  using Rhs = Nf;
+  static constexpr int kRows = 14;
+  FLASHRT_SIMD static Rhs rhs(const std::byte* p) { return load<Nf>(p); }
+  FLASHRT_SIMD static const Word* lhs(const std::byte* p) { return reinterpret_cast<const Word*>(p); }
+  FLASHRT_SIMD static Sum madd(Sum s, const Rhs& b, const Word* a) {
+    FLASHRT_TILE_MADD("vfmadd231ps");
+    return s;
+  }
+};
+
+template <>
+struct Operand<DType::bf16> : Operand<DType::f32> {
+  FLASHRT_SIMD static Sum madd(Sum s, const Rhs& b, const Word* a) {
+    FLASHRT_TILE_MADD("vdpbf16ps");
+    return s;
+  }
+};
+
+template <>
+struct Operand<DType::i8> : Operand<DType::f32> {
+  using Sum = Ni;
+  FLASHRT_SIMD static Sum madd(Sum s, const Rhs& b, const Word* a) {
+    FLASHRT_TILE_MADD("vpdpbusd");
+    return s;
+  }
+};
+
+#undef FLASHRT_TILE_MADD
+
+#else
+
 FLASHRT_SIMD std::uint32_t load_u32(const std::byte* p) {
   std::uint32_t u;
   std::memcpy(&u, p, 4);
   return u;
 }
 
-// Operand<T>: a vector of the panel (Rhs), a broadcast group of A (Lhs) and the multiply-add of both into a sum.
-template <DType T>
-struct Operand;
-
 template <>
 struct Operand<DType::f32> {
   using Sum = Nf;
   using Rhs = Nf;
   using Lhs = Nf;
-  static constexpr int kRows = kRegister == 64 ? 14 : kRegister == 32 ? 6 : 4;
-  [[gnu::always_inline]] static Rhs rhs(const std::byte* p) { return load<Nf>(p); }
-  [[gnu::always_inline]] static Lhs lhs(std::uint32_t u) { return Nf{} + std::bit_cast<float>(u); }
-  [[gnu::always_inline]] static Sum madd(Sum s, const Rhs& b, const Lhs& a) { return s + a * b; }
+  static constexpr int kRows = kRegister == 32 ? 6 : 4;
+  FLASHRT_SIMD static Rhs rhs(const std::byte* p) { return load<Nf>(p); }
+  FLASHRT_SIMD static Lhs lhs(const std::byte* p) { return Nf{} + std::bit_cast<float>(load_u32(p)); }
+  FLASHRT_SIMD static Sum madd(Sum s, const Rhs& b, const Lhs& a) { return s + a * b; }
 };
-
-#if defined(FLASHRT_ISA_AVX512)
-
-template <>
-struct Operand<DType::bf16> {
-  using Sum = Nf;
-  using Rhs = __m512i;
-  using Lhs = __m512i;
-  static constexpr int kRows = 14;
-  [[gnu::always_inline]] static Rhs rhs(const std::byte* p) { return _mm512_loadu_si512(p); }
-  [[gnu::always_inline]] static Lhs lhs(std::uint32_t u) { return _mm512_set1_epi32(static_cast<int>(u)); }
-  [[gnu::always_inline]] static Sum madd(Sum s, const Rhs& b, const Lhs& a) {
-    return (Nf)_mm512_dpbf16_ps((__m512)s, (__m512bh)b, (__m512bh)a);
-  }
-};
-
-template <>
-struct Operand<DType::i8> {
-  using Sum = Ni;
-  using Rhs = __m512i;
-  using Lhs = __m512i;
-  static constexpr int kRows = 14;
-  [[gnu::always_inline]] static Rhs rhs(const std::byte* p) { return _mm512_loadu_si512(p); }
-  [[gnu::always_inline]] static Lhs lhs(std::uint32_t u) { return _mm512_set1_epi32(static_cast<int>(u)); }
-  [[gnu::always_inline]] static Sum madd(Sum s, const Rhs& b, const Lhs& a) {
-    return (Ni)_mm512_dpbusd_epi32((__m512i)s, b, a);
-  }
-};
-
-#else
 
 // A pair of bf16 widened to two f32: the even element of the group and the odd one.
 struct BfPair {
@@ -115,7 +128,8 @@ struct Operand<DType::bf16> {
   static constexpr int kRows = 4;
   [[gnu::always_inline]] static BfPair widen(Nu u) { return {(Nf)(u << 16), (Nf)(u & 0xffff0000u)}; }
   [[gnu::always_inline]] static Rhs rhs(const std::byte* p) { return widen(load<Nu>(p)); }
-  [[gnu::always_inline]] static Lhs lhs(std::uint32_t u) {
+  [[gnu::always_inline]] static Lhs lhs(const std::byte* p) {
+    const std::uint32_t u = load_u32(p);
     return {Nf{} + std::bit_cast<float>(u << 16), Nf{} + std::bit_cast<float>(u & 0xffff0000u)};
   }
   [[gnu::always_inline]] static Sum madd(Sum s, const Rhs& b, const Lhs& a) {
@@ -146,8 +160,8 @@ struct Operand<DType::i8> {
     Nu u = load<Nu>(p);
     return {(TileH)(u & 0x00ff00ffu), (TileH)((u >> 8) & 0x00ff00ffu)};
   }
-  [[gnu::always_inline]] static Lhs lhs(std::uint32_t u) {
-    TileH h = (TileH)(Nu{} + u);
+  [[gnu::always_inline]] static Lhs lhs(const std::byte* p) {
+    TileH h = (TileH)(Nu{} + load_u32(p));
     return {(TileH)(h << 8) >> 8, h >> 8};
   }
   [[gnu::always_inline]] static Sum madd(Sum s, const Rhs& b, const Lhs& a) {
@@ -183,7 +197,7 @@ template <DType T, int R, int V>
     for (int v = 0; v < V; ++v) rhs[v] = Op::rhs(b + g * kGroupBytes + v * kRegister);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      typename Op::Lhs lhs = Op::lhs(load_u32(base[r / 3] + r % 3 * pitch + 4 * g));
+      const auto lhs = Op::lhs(base[r / 3] + r % 3 * pitch + 4 * g);
 #pragma GCC unroll 2
       for (int v = 0; v < V; ++v) sum[r][v] = Op::madd(sum[r][v], rhs[v], lhs);
     }
@@ -211,10 +225,10 @@ template <DType T, int R, int V>
       for (int v = 0; v < V; ++v) rhs[v] = Op::rhs(b + v * kRegister);
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
-        std::uint32_t u = 0;
+        std::byte group[4] = {};
         const std::byte* p = base[r / 3] + r % 3 * pitch;
-        for (std::int64_t i = 0; i < rest * (4 / kGroup); ++i) u |= static_cast<std::uint32_t>(p[i]) << (8 * i);
-        typename Op::Lhs lhs = Op::lhs(u);
+        for (std::int64_t i = 0; i < rest * (4 / kGroup); ++i) group[i] = p[i];
+        const auto lhs = Op::lhs(group);
 #pragma GCC unroll 2
         for (int v = 0; v < V; ++v) sum[r][v] = Op::madd(sum[r][v], rhs[v], lhs);
       }
