@@ -26,6 +26,9 @@ class Normalizer {
   Normalizer(Rule rule, std::vector<double> a, std::vector<double> b, const std::string& what);
 
   bool identity() const { return rule_ == Rule::identity; }
+  Rule rule() const { return rule_; }
+  std::span<const double> low() const { return a_; }   // or the mean
+  std::span<const double> high() const { return b_; }  // or the deviation
   std::int64_t width() const { return static_cast<std::int64_t>(a_.size()); }  // 0 for identity
   // lerobot computes in f32 and openpi in double; state bins at an edge depend on it. x may be shorter than the
   // statistics (openpi); lerobot's must have their length.

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "flashrt/core/error.h"
+#include "flashrt/models/pi05/describe.h"
 #include "flashrt/models/pi05/policy.h"
 #include "flashrt/models/pi05/random_checkpoint.h"
 
@@ -21,7 +22,7 @@ struct Registry {
        [](Device& d, const std::string& shape, const ModelOptions& o) {
          return pi05::make_policy(d, pi05::random_checkpoint(shape, o), o);
        },
-       pi05::save_random_checkpoint},
+       pi05::save_random_checkpoint, pi05::describe_checkpoint},
   };
 };
 

@@ -11,6 +11,11 @@
 
 namespace flashrt {
 
+// One line of what a checkpoint says about itself.
+struct CheckpointFact {
+  std::string name, value;
+};
+
 struct ModelEntry {
   std::string name;
   std::string description;
@@ -20,6 +25,8 @@ struct ModelEntry {
   std::function<std::unique_ptr<PolicyModel>(Device&, const std::string& shape, const ModelOptions&)> random;
   // Writes such weights as a checkpoint folder in the layout that load() reads.
   std::function<void(const std::filesystem::path& folder, const std::string& shape, const ModelOptions&)> save_random;
+  // Reads a checkpoint's files and checks every tensor's name and shape, without loading it; may be left unset.
+  std::function<std::vector<CheckpointFact>(const std::filesystem::path&, const ModelOptions&)> describe;
 };
 
 // Throws Error when the name is taken.
