@@ -16,7 +16,7 @@ std::string text(const Normalizer& n) {
   bool deviation = n.rule() == Rule::mean_std;
   std::string values;
   for (std::size_t i = 0; i < n.low().size(); ++i)
-    values += fmt::format(deviation ? "{}{:.4g} +- {:.4g}" : "{}{:.4g} to {:.4g}", i ? ", " : "", n.low()[i], n.high()[i]);
+    values += fmt::format("{}{:.4g} {} {:.4g}", i ? ", " : "", n.low()[i], deviation ? "+-" : "to", n.high()[i]);
   return fmt::format("{} dimensions by {}: {}", n.width(), deviation ? "mean and deviation" : "range", values);
 }
 
@@ -36,16 +36,16 @@ std::vector<CheckpointFact> describe_checkpoint(const std::filesystem::path& fol
   return {
       {"layout", checkpoint.layout == Layout::lerobot ? "lerobot" : "openpi"},
       {"parameters", std::to_string(manifest.parameters())},
-      {"vision", fmt::format("{} layers of width {}, {} heads, MLP {}, {} x {} pixels in patches of {}", v.depth, v.width,
-                             v.heads, v.mlp, v.image, v.image, v.patch)},
+      {"vision", fmt::format("{} layers of width {}, {} heads, MLP {}, {} x {} pixels in patches of {}", v.depth,
+                             v.width, v.heads, v.mlp, v.image, v.image, v.patch)},
       {"language model", text(c.prefix)},
       {"action expert", text(c.expert)},
       {"vocabulary", std::to_string(c.vocabulary)},
       {"cameras", fmt::format("{}", fmt::join(c.cameras, ", "))},
       {"prompt", fmt::format("at most {} tokens, state {}in it", c.prompt_tokens, c.state_in_prompt ? "" : "not ")},
       {"state", c.state_dim ? fmt::format("{} dimensions", c.state_dim) : "width not stated"},
-      {"actions", fmt::format("{} of {} dimensions, model width {}, {} steps", c.horizon, c.robot_action_dim, c.action_dim,
-                              c.steps)},
+      {"actions", fmt::format("{} of {} dimensions, model width {}, {} steps", c.horizon, c.robot_action_dim,
+                              c.action_dim, c.steps)},
       {"state statistics", text(checkpoint.processing.state)},
       {"action statistics", text(checkpoint.processing.action)},
       {"tokenizer", checkpoint.tokenizer.empty() ? "none found" : checkpoint.tokenizer.string()},
