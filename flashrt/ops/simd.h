@@ -318,6 +318,20 @@ FLASHRT_SIMD Vi load(const std::int32_t* p) {
   return v;
 }
 
+// Sixteen unsigned bytes.
+FLASHRT_SIMD Vi load_u8(const std::uint8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(p));
+#if defined(__AVX512F__)
+  return (Vi)_mm512_cvtepu8_epi32(bytes);
+#elif defined(__AVX2__)
+  return {(simd::Ni)_mm256_cvtepu8_epi32(bytes), (simd::Ni)_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))};
+#else
+  const __m128i zero = _mm_setzero_si128();
+  const __m128i lo = _mm_unpacklo_epi8(bytes, zero), hi = _mm_unpackhi_epi8(bytes, zero);
+  return {{(simd::Ni)_mm_unpacklo_epi16(lo, zero), (simd::Ni)_mm_unpackhi_epi16(lo, zero)},
+          {(simd::Ni)_mm_unpacklo_epi16(hi, zero), (simd::Ni)_mm_unpackhi_epi16(hi, zero)}};
+#endif
+}
 // Sixteen signed bytes, saturated.
 FLASHRT_SIMD void store_i8(std::int8_t* p, Vi v) {
 #if defined(__AVX512F__)
