@@ -56,7 +56,8 @@ std::int32_t pillow_weights(std::int64_t in, std::int64_t out, std::int64_t at, 
 
 Blend torch_blend(std::int64_t in, std::int64_t out, std::int64_t at) noexcept {
   const float scale = static_cast<float>(in) / static_cast<float>(out);
-  const float source = std::max(scale * (static_cast<float>(at) + 0.5f) - 0.5f, 0.0f);
+  // torch's x86 build fuses this one; unfused, pixels of 360 x 270 frames move by up to 3e-5.
+  const float source = std::max(std::fma(scale, static_cast<float>(at) + 0.5f, -0.5f), 0.0f);
   const auto last = static_cast<std::int32_t>(in - 1);
   const std::int32_t first = std::min(static_cast<std::int32_t>(source), last);
   return {first, std::min(first + 1, last), std::min(source - static_cast<float>(first), 1.0f)};

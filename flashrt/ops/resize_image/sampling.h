@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a resized frame lies and which source pixels make an output pixel: the arithmetic that must match Pillow and
-// torch to the last bit, compiled once, without fused multiply-adds.
+// torch to the last bit, compiled once, fused multiply-adds only where written.
 #pragma once
 
 #include <cstdint>
