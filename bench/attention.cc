@@ -2,7 +2,7 @@
 // Times attention and rope at the shapes of pi0.5 (two views, 16 prompt tokens, horizon 50) beside the arithmetic peak
 // measured between the runs.
 //
-//     attention [--threads N] [--rounds N] [--isa NAME] [--f32]
+//     attention [--threads N] [--rounds N] [--isa NAME] [--case TEXT] [--f32]
 #include "flashrt/ops/attention/attention.h"
 
 #include <fmt/format.h>
@@ -112,6 +112,7 @@ void run(Device& device, const Case& c, DType type, int rounds) {
 int main(int argc, char** argv) try {
   flashrt::cpu::Options options;
   int rounds = 200;
+  std::string_view only;
   flashrt::DType type = flashrt::DType::bf16;
   for (int i = 1; i < argc; ++i) {
     const std::string_view arg = argv[i];
@@ -119,15 +120,19 @@ int main(int argc, char** argv) try {
       type = flashrt::DType::f32;
     else if (arg == "--isa" && i + 1 < argc)
       options.isa = argv[++i];
+    else if (arg == "--case" && i + 1 < argc)
+      only = argv[++i];
     else if (arg == "--threads" && i + 1 < argc)
       options.threads = std::atoi(argv[++i]);
     else if (arg == "--rounds" && i + 1 < argc)
       rounds = std::max(1, std::atoi(argv[++i]));
     else
-      flashrt::fail("unknown argument {}; usage: attention [--threads N] [--rounds N] [--isa NAME] [--f32]", arg);
+      flashrt::fail(
+          "unknown argument {}; usage: attention [--threads N] [--rounds N] [--isa NAME] [--case TEXT] [--f32]", arg);
   }
   auto device = flashrt::cpu::make_device(options);
-  for (const flashrt::Case& c : flashrt::kCases) flashrt::run(*device, c, type, rounds);
+  for (const flashrt::Case& c : flashrt::kCases)
+    if (c.name.find(only) != c.name.npos) flashrt::run(*device, c, type, rounds);
 } catch (const std::exception& e) {
   fmt::print(stderr, "{}\n", e.what());
   return 1;

@@ -4,12 +4,18 @@
 // Idea: query heads that share a key head are rows of one matrix (row t, head j -> row t * H/G + j), so MQA is two
 // plain matrix products. A unit is one register tile of rows (AVX-512: 14): S = q K^T into scratch, softmax in place (P
 // takes the first bytes of its own row of S), O = P V in scratch, then y = O / sum. A key head's K and V are read from
-// L2 once a unit: at hd 256 that is 4.6 bytes a cycle of multiply-adds, and 0.14 of the reads a one-row loop would
-// make. Bound: multiply-adds, 2 * hd a score; the softmax adds about 8 cycles per 16 scores (hd 72: 10 %, hd 256: 3 %).
+// L2 once a unit: at hd 256 that is 4.6 bytes a cycle.
+//
+// Bound: multiply-adds, 2 * hd a score. The softmax adds about 10 cycles per 16 scores to hd (bf16), that is 12 % at hd
+// 72, where also the last 8 columns of V cost as much as 16. Best measured share of the bf16 peak of one and two Zen 4
+// cores: 89 % for 4224 rows of hd 256 over 528 keys, 90 % for 400 rows over 578, 71 % for 256 rows of hd 72 over 256.
 //
 // Keys that do not exist cost nothing in whole vectors of 16; inside a vector their probability is 0, and a pair of
 // keys of which only one exists is multiplied from a copy whose other half is zero. Nothing in a masked cache row, NaN
 // included, can reach y.
+#include <cstring>
+#include <type_traits>
+
 #include "flashrt/core/packed_rhs.h"
 #include "flashrt/ops/attention/attention.h"
 #include "flashrt/ops/cpu_rows.h"
@@ -31,9 +37,9 @@ struct Plan {
 };
 
 // A pitch of an odd number of cache lines spreads the rows of a tile over all sets.
-constexpr std::int64_t spread(std::int64_t bytes) { return (round_up(bytes, 64) / 64 | 1) * 64; }
+constexpr std::int64_t spread(std::int64_t bytes) noexcept { return (round_up(bytes, 64) / 64 | 1) * 64; }
 
-Plan plan(const Attention& op) {
+Plan plan(const Attention& op) noexcept {
   Plan l;
   l.hd = op.q.dim(1) / op.heads;
   l.group = op.heads / op.kv_heads;
@@ -117,17 +123,14 @@ FLASHRT_SIMD Vi visible_lanes(const Visible& keys, std::int64_t v) {
   return load(lane);
 }
 
-// Scores of one row to exp(score - largest), unnormalised, in place; returns their sum.
-template <DType T>
-float softmax(std::byte* row, const Visible& keys) noexcept {
-  constexpr float kLog2e = 1.44269504088896f, kLowest = -__builtin_inff();
-  float* s = reinterpret_cast<float*>(row);
-  auto* p = reinterpret_cast<Stored<T>*>(row);
+// The largest score of a row whose keys exist; the others become -infinity.
+float largest(float* s, const Visible& keys) noexcept {
+  const Vf lowest = splat(-__builtin_inff());
   for (int e = 0; e < keys.edges; ++e) {
     float* at = s + keys.edge[e] * kLanes;
-    store(at, select(visible_lanes(keys, keys.edge[e]), load(at), splat(kLowest)));
+    store(at, select(visible_lanes(keys, keys.edge[e]), load(at), lowest));
   }
-  Vf top[4] = {splat(kLowest), splat(kLowest), splat(kLowest), splat(kLowest)};
+  Vf top[4] = {lowest, lowest, lowest, lowest};
   for (int i = 0; i < keys.spans; ++i) {
     std::int64_t v = keys.vector[i];
     for (; v + 4 <= keys.vectors[i]; v += 4)
@@ -135,19 +138,28 @@ float softmax(std::byte* row, const Visible& keys) noexcept {
       for (int j = 0; j < 4; ++j) top[j] = max(top[j], load(s + (v + j) * kLanes));
     for (; v < keys.vectors[i]; ++v) top[0] = max(top[0], load(s + v * kLanes));
   }
-  const Vf shift = splat(-kLog2e * max(max(max(top[0], top[1]), max(top[2], top[3]))));
-  Vf sum[2] = {splat(0.0f), splat(0.0f)};
+  return max(max(max(top[0], top[1]), max(top[2], top[3])));
+}
+
+// Scores of one row to exp(score - top), unnormalised, in place; returns their sum.
+template <DType T>
+float exponentiate(std::byte* row, float top, const Visible& keys) noexcept {
+  constexpr float kLog2e = 1.44269504088896f;
+  const float* s = reinterpret_cast<const float*>(row);
+  auto* p = reinterpret_cast<Stored<T>*>(row);
+  const Vf shift = splat(-kLog2e * top);
+  Vf sums[2] = {splat(0.0f), splat(0.0f)};
   for (int i = 0; i < keys.spans; ++i) {
     std::int64_t v = keys.vector[i];
     for (; v + 2 <= keys.vectors[i]; v += 2) {
       const Vf a = exp2_negative<T>(load(s + v * kLanes) * splat(kLog2e) + shift);
       const Vf b = exp2_negative<T>(load(s + (v + 1) * kLanes) * splat(kLog2e) + shift);
-      sum[0] += a, sum[1] += b;
+      sums[0] += a, sums[1] += b;
       store(p + v * kLanes, a), store(p + (v + 1) * kLanes, b);
     }
     if (v < keys.vectors[i]) {
       const Vf a = exp2_negative<T>(load(s + v * kLanes) * splat(kLog2e) + shift);
-      sum[0] += a;
+      sums[0] += a;
       store(p + v * kLanes, a);
     }
   }
@@ -155,12 +167,42 @@ float softmax(std::byte* row, const Visible& keys) noexcept {
     Stored<T>* at = p + keys.edge[e] * kLanes;
     store(at, select(visible_lanes(keys, keys.edge[e]), load(at), splat(0.0f)));
   }
-  return flashrt::FLASHRT_ISA::sum(sum[0] + sum[1]);
+  return sum(sums[0] + sums[1]);
 }
+
+// The register tile of a row count, chosen once a unit: at hd 72 a choice for every panel would cost 5 % of the
+// product.
+template <DType T>
+struct Tile {
+  using Multiply = void (*)(const TileArgs&) noexcept;
+  static constexpr int kColumns = 2 * simd::kRegisterLanes;
+  Multiply two, one;  // vectors wide
+
+  explicit Tile(std::int64_t rows) noexcept : two(choose<2>(rows)), one(choose<1>(rows)) {}
+
+  // 16 or 32 columns.
+  void operator()(std::int64_t columns, TileArgs t) const noexcept {
+    if (columns < kColumns) return one(t);
+    for (; columns > 0; columns -= kColumns) {
+      two(t);
+      t.b += kColumns * (kGroupBytes / kPanel);
+      t.c = static_cast<float*>(t.c) + kColumns;
+    }
+  }
+
+ private:
+  template <int V, int R = kTileRows<T>>
+  static Multiply choose(std::int64_t rows) noexcept {
+    if constexpr (R > 1) {
+      if (rows < R) return choose<V, R - 1>(rows);
+    }
+    return tile::multiply<T, R, V>;
+  }
+};
 
 // S = q K^T for the vectors of keys that hold any that exist, two at a time where both lie in one panel.
 template <DType T>
-void scores(const Plan& l, std::byte* scratch, std::int64_t rows, const std::byte* k, const Visible& keys) noexcept {
+void scores(const Plan& l, const Tile<T>& tile, std::byte* scratch, const std::byte* k, const Visible& keys) noexcept {
   TileArgs t;
   t.a = scratch, t.a_pitch = l.q_pitch, t.c_pitch = l.s_pitch / 4, t.depth = l.hd;
   for (int i = 0; i < keys.spans; ++i) {
@@ -168,7 +210,7 @@ void scores(const Plan& l, std::byte* scratch, std::int64_t rows, const std::byt
       const int wide = v % 2 == 0 && v + 1 < keys.vectors[i] ? 2 : 1;
       t.b = k + v / 2 * bytes_for(T, packed_panel(T, l.hd)) + v % 2 * kGroupBytes / 2;
       t.c = scratch + l.s_at + v * kLanes * 4;
-      multiply_tile<T>(rows, wide * kLanes, t);
+      tile(wide * kLanes, t);
       v += wide;
     }
   }
@@ -176,7 +218,7 @@ void scores(const Plan& l, std::byte* scratch, std::int64_t rows, const std::byt
 
 // O = P V, panel by panel of the head's width, over the spans of keys that exist.
 template <DType T>
-void values(const Plan& l, std::byte* scratch, std::int64_t rows, const std::byte* v, std::int64_t S,
+void values(const Plan& l, const Tile<T>& tile, std::byte* scratch, const std::byte* v, std::int64_t S,
             const Visible& keys) noexcept {
   constexpr std::int64_t g = packed_group(T), element = bits(T) / 8;
   for (std::int64_t n = 0; n < l.hd; n += kPanel) {
@@ -184,13 +226,13 @@ void values(const Plan& l, std::byte* scratch, std::int64_t rows, const std::byt
     TileArgs t;
     t.a_pitch = l.s_pitch, t.c_pitch = l.o_pitch / 4;
     t.c = scratch + l.o_at + n * 4;
-    auto multiply = [&](std::int64_t key, std::int64_t depth, const std::byte* b) {
+    auto multiply = [&](std::int64_t key, std::int64_t depth, const std::byte* b) noexcept {
       t.a = scratch + l.s_at + key * element, t.b = b, t.depth = depth;
-      multiply_tile<T>(rows, l.hd - n < kPanel ? l.hd - n : kPanel, t);
+      tile(l.hd - n > kLanes ? kPanel : kLanes, t);
       t.accumulate = true;
     };
     // The group of key `at` with the half that does not exist cleared: 0 * NaN would be NaN.
-    auto multiply_half = [&](std::int64_t at, std::uint32_t mask) {
+    auto multiply_half = [&](std::int64_t at, std::uint32_t mask) noexcept {
       alignas(64) std::uint32_t copy[kGroupBytes / 4];
       std::memcpy(copy, panel + at / g * kGroupBytes, sizeof(copy));
       for (std::uint32_t& pair : copy) pair &= mask;
@@ -209,9 +251,16 @@ void values(const Plan& l, std::byte* scratch, std::int64_t rows, const std::byt
 template <DType T, class Y>
 void finish(const float* o, float sum, std::int64_t hd, Y* y) noexcept {
   const Vf scale = splat(1 / sum);
-  std::int64_t i = 0;
-  for (; i + kLanes <= hd; i += kLanes) store(y + i, load(o + i) * scale);
-  if (i < hd) store_first(y + i, load(o + i) * scale, hd - i);
+  if (hd < kLanes) return store_first(y, load(o) * scale, hd);
+  for (std::int64_t i = 0; i + kLanes <= hd; i += kLanes) store(y + i, load(o + i) * scale);
+  store(y + hd - kLanes, load(o + hd - kLanes) * scale);  // again some of the last: cheaper than a tail
+}
+
+// A head is a multiple of 4 bytes; a call of memcpy for each would take 3 % of the time at hd 72.
+FLASHRT_SIMD void copy_head(std::byte* to, const std::byte* from, std::int64_t bytes) noexcept {
+  for (; bytes >= 64; bytes -= 64, to += 64, from += 64) std::memcpy(to, from, 64);
+  for (; bytes >= 16; bytes -= 16, to += 16, from += 16) std::memcpy(to, from, 16);
+  for (; bytes > 0; bytes -= 4, to += 4, from += 4) std::memcpy(to, from, 4);
 }
 
 template <DType T, class Y>
@@ -219,7 +268,7 @@ void attend(const Attention& op, const Exec& exec) noexcept {
   const Plan l = plan(op);
   const Visible keys(op);
   const std::int64_t G = op.kv_heads, S = op.k_cache.dim(1), block = l.rows / l.group;
-  const std::int64_t row_bytes = l.hd * bits(T) / 8;
+  const std::int64_t head_bytes = l.hd * bits(T) / 8;
   for (std::int64_t unit; (unit = exec.claim()) < l.blocks * G * l.tiles;) {
     const std::int64_t cache = unit / l.tiles, tile = unit % l.tiles, b = cache / G, head = cache % G * l.group;
     const std::int64_t first = l.rows * tile / l.tiles, rows = l.rows * (tile + 1) / l.tiles - first;
@@ -230,13 +279,20 @@ void attend(const Attention& op, const Exec& exec) noexcept {
         std::memset(op.y.row<Y>(row(r)) + column(r), 0, static_cast<std::size_t>(l.hd) * sizeof(Y));
       continue;
     }
+    auto q = [&](std::int64_t r) { return op.q.row<std::byte>(row(r)) + column(r) * head_bytes / l.hd; };
+    for (std::int64_t r = 0; r < rows; ++r) copy_head(exec.scratch + r * l.q_pitch, q(r), head_bytes);
+    // What this worker will copy next, most likely.
+    for (std::int64_t r = rows * exec.workers, last = r + rows; r < last && first + r < l.rows; ++r)
+      for (std::int64_t i = 0; i < head_bytes; i += 64) __builtin_prefetch(q(r) + i);
+    const Tile<T> multiply(rows);
+    scores<T>(l, multiply, exec.scratch, op.k_cache.data + cache * op.k_cache.stride[0] * bits(T) / 8, keys);
+    // Two loops, so that no row waits for the reduction of its own largest score.
+    float top[kTileRows<T>], sum[kTileRows<T>];
     for (std::int64_t r = 0; r < rows; ++r)
-      std::memcpy(exec.scratch + r * l.q_pitch, op.q.row<Stored<T>>(row(r)) + column(r),
-                  static_cast<std::size_t>(row_bytes));
-    scores<T>(l, exec.scratch, rows, op.k_cache.data + cache * op.k_cache.stride[0] * bits(T) / 8, keys);
-    float sum[kTileRows<T>];
-    for (std::int64_t r = 0; r < rows; ++r) sum[r] = softmax<T>(exec.scratch + l.s_at + r * l.s_pitch, keys);
-    values<T>(l, exec.scratch, rows, op.v_cache.data + cache * op.v_cache.stride[0] * bits(T) / 8, S, keys);
+      top[r] = largest(reinterpret_cast<float*>(exec.scratch + l.s_at + r * l.s_pitch), keys);
+    for (std::int64_t r = 0; r < rows; ++r)
+      sum[r] = exponentiate<T>(exec.scratch + l.s_at + r * l.s_pitch, top[r], keys);
+    values<T>(l, multiply, exec.scratch, op.v_cache.data + cache * op.v_cache.stride[0] * bits(T) / 8, S, keys);
     for (std::int64_t r = 0; r < rows; ++r)
       finish<T>(reinterpret_cast<const float*>(exec.scratch + l.o_at + r * l.o_pitch), sum[r], l.hd,
                 op.y.row<Y>(row(r)) + column(r));

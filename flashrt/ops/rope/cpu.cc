@@ -38,6 +38,12 @@ struct Job {
   }
 };
 
+// The rows of one head are too short for the hardware to foresee what is read next: without this, three quarters of the
+// time goes by waiting for L3.
+FLASHRT_SIMD void prefetch(const void* p, std::int64_t bytes) noexcept {
+  for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const std::byte*>(p) + i);
+}
+
 template <class In, class Out>
 void convert(const In* x, std::int64_t n, float scale, Out* y) noexcept {
   const Vf by = splat(scale);
@@ -80,6 +86,7 @@ Staged stage(const Job& job, std::int64_t first, std::int64_t count, std::int64_
   for (std::int64_t r = 0; r < count; ++r) {
     const In* from = reinterpret_cast<const In*>(x + r * qkv.row_bytes());
     Out* to = reinterpret_cast<Out*>(scratch + r * pitch);
+    prefetch(x + (r + 4) * qkv.row_bytes(), job.hd * static_cast<std::int64_t>(sizeof(In)));
     if (rotated) {
       const std::int64_t p = job.table_row(first + r);
       rotate(from, job.op.cos.row<float>(p), job.op.sin.row<float>(p), job.hd / 2, 1, to);
@@ -100,7 +107,9 @@ void transpose_into(const Staged& x, std::int64_t count, std::int64_t units, std
     return _mm_loadu_ps(reinterpret_cast<const float*>(x.data + r * x.pitch + u * 4));
   };
   std::int64_t r = 0;
+  for (std::int64_t u = 0; u < units; ++u) __builtin_prefetch(panel + (u * kPanel + column) * 4, 1);
   for (; r + 4 <= count; r += 4) {
+    for (std::int64_t i = r; i < r + 4; ++i) prefetch(x.data + i * x.pitch + units * 4, units * 4);  // the next head
     std::int64_t u = 0;
     for (; u + 4 <= units; u += 4) {
       __m128 a = row(r, u), b = row(r + 1, u), c = row(r + 2, u), d = row(r + 3, u);
@@ -139,17 +148,22 @@ void write_values(const Staged& x, std::int64_t count, std::int64_t hd, Bf16* v,
   std::int64_t r = 0;
   if (key % 2) single(r++);
   for (; r + 2 <= count; r += 2) {
-    auto eight = [&](std::int64_t row, std::int64_t n) {
-      return _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(x.data + row * x.pitch + n * 2));
-    };
-    std::int64_t n = 0;
-    for (; n + 8 <= hd; n += 8) {
-      const __m128i a = eight(r, n), b = eight(r + 1, n);
-      auto* to = reinterpret_cast<__m128i_u*>(v + packed_index(DType::bf16, S, n, key + r));
-      _mm_storeu_si128(to, _mm_unpacklo_epi16(a, b));
-      _mm_storeu_si128(to + 1, _mm_unpackhi_epi16(a, b));
+    const std::byte *first = x.data + r * x.pitch, *second = first + x.pitch;
+    auto eight = [](const std::byte* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(p)); };
+    prefetch(first + hd * 2, hd * 2), prefetch(second + hd * 2, hd * 2);  // the next head
+    Bf16* to = v + packed_index(DType::bf16, S, 0, key + r);
+    for (std::int64_t n = 0; n < hd; n += kPanel, to += packed_panel(DType::bf16, S)) {
+      const std::int64_t width = hd - n < kPanel ? hd - n : kPanel;
+      __builtin_prefetch(to + 4 * 2 * kPanel, 1), __builtin_prefetch(to + 4 * 2 * kPanel + kPanel, 1);
+      std::int64_t i = 0;
+      for (; i + 8 <= width; i += 8) {
+        const __m128i a = eight(first + (n + i) * 2), b = eight(second + (n + i) * 2);
+        auto* at = reinterpret_cast<__m128i_u*>(to + i * 2);
+        _mm_storeu_si128(at, _mm_unpacklo_epi16(a, b));
+        _mm_storeu_si128(at + 1, _mm_unpackhi_epi16(a, b));
+      }
+      for (; i < width; ++i) element(r, n + i), element(r + 1, n + i);
     }
-    for (; n < hd; ++n) element(r, n), element(r + 1, n);
   }
   if (r < count) single(r);
 }
@@ -192,6 +206,7 @@ template <class In, class Out>
 void write_q(const Job& job, std::int64_t first) noexcept {
   const Rope& op = job.op;
   const std::int64_t last = first + kQueryRows < job.T ? first + kQueryRows : job.T;
+  const std::int64_t head_bytes = job.hd * static_cast<std::int64_t>(sizeof(In));
   for (std::int64_t t = first; t < last; ++t) {
     const In* x = op.qkv.row<In>(t);
     Out* y = op.q.row<Out>(t);
@@ -200,8 +215,11 @@ void write_q(const Job& job, std::int64_t first) noexcept {
       continue;
     }
     const std::int64_t p = job.table_row(t);
-    for (std::int64_t h = 0; h < job.H; ++h)
+    const std::byte* next = op.qkv.row<std::byte>(t + 1);
+    for (std::int64_t h = 0; h < job.H; ++h) {
+      prefetch(next + h * head_bytes, head_bytes);
       rotate(x + h * job.hd, op.cos.row<float>(p), op.sin.row<float>(p), job.hd / 2, op.q_scale, y + h * job.hd);
+    }
   }
 }
 
