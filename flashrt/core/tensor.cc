@@ -56,7 +56,8 @@ std::int64_t Tensor::span_bytes() const {
 }
 
 Tensor Tensor::slice(int d, std::int64_t first, std::int64_t count) const {
-  require(layout == Layout::strided, "a packed weight cannot be sliced");
+  require(layout == Layout::strided || (d == 0 && rank() == 3),
+          "a packed right-hand side can be sliced between the matrices of a batch only");
   require(d >= 0 && d < rank() && first >= 0 && count >= 0 && first + count <= dim(d),
           "slice [{}, {}) of dimension {} is outside {}", first, first + count, d, to_string(*this));
   Tensor view = *this;

@@ -35,7 +35,7 @@ struct LinearSpec {
   std::int64_t K = 0;
   bool bias = false;
   bool high = false;      // bf16 where its group is i8: embeddings and heads that lose too much
-  bool paired = false;    // two equal parts, gate and up, interleaved by 16 columns
+  bool paired = false;    // two equal parts, gate and up, interleaved by 16 columns and padded with zeros to 16
   std::string offset_gain{};  // name of a [K] vector g: columns of w are multiplied by 1 + g (the norm before it)
   float scale = 1;        // multiplies w and bias
   // A convolution weight [N, channels, p, p] that is to be read [N, p, p, channels]; 0: a plain matrix.

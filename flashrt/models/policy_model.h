@@ -27,6 +27,8 @@ struct ModelOptions {
   std::int64_t state_prompt_dims = 0;  // width that the state is padded to in the prompt; 0: the robot's own
   std::optional<bool> state_in_prompt{};
   std::optional<float> pad_value{};      // of image bars, after scaling to [-1, 1]
+  std::int64_t action_dim = 0;           // width of a robot action where the checkpoint does not say (openpi); 0: its statistics
+  std::vector<std::int64_t> relative_dims{};  // actions that are relative to the state where the checkpoint does not say
   bool normalized_actions = false;       // actions as the model makes them; statistics may be missing
   std::string norm_asset{};              // openpi: which assets/<name>
   std::filesystem::path tokenizer{};     // SentencePiece model; empty: beside the checkpoint

@@ -13,7 +13,9 @@
 namespace flashrt {
 namespace {
 
+// Columns of the product, N.
 std::int64_t rows_of(const LinearSpec& s) {
+  if (s.paired) return 2 * round_up(s.parts.front().rows, kPanel / 2);
   std::int64_t n = 0;
   for (const LinearPart& p : s.parts) n += p.rows;
   return n;
@@ -153,8 +155,8 @@ WeightLoader::WeightLoader(const TensorSource& source, const Precision& precisio
 void WeightLoader::linear(Linear& out, const LinearSpec& spec) {
   DType dtype = precision_.of(spec);
   std::int64_t N = rows_of(spec);
-  require(!spec.paired || (spec.parts.size() == 2 && spec.parts[0].rows == spec.parts[1].rows && N % kPanel == 0),
-          "paired weights need two equal parts of a multiple of {} rows", kPanel / 2);
+  require(!spec.paired || (spec.parts.size() == 2 && spec.parts[0].rows == spec.parts[1].rows && !spec.bias),
+          "paired weights need two equal parts without bias");
   out = {};
   out.paired = spec.paired;
   Shape shape{N, spec.K};
@@ -205,9 +207,11 @@ void WeightLoader::add_panels(const Linear& out, const LinearSpec& spec) {
       for (std::int64_t p = first; p < last; ++p) {
         std::int64_t count = std::min(kPanel, N - p * kPanel);
         if (s.paired) {
+          std::int64_t half = kPanel / 2, there = std::min(half, s.parts.front().rows - p * half);
+          if (there < half) std::fill(rows.begin(), rows.end(), 0.0f);
           for (std::int64_t branch = 0; branch < 2; ++branch)
-            source_.read_finite_rows(s.parts[static_cast<std::size_t>(branch)].name + ".weight", p * kPanel / 2,
-                                     kPanel / 2, rows.data() + branch * kPanel / 2 * K);
+            source_.read_finite_rows(s.parts[static_cast<std::size_t>(branch)].name + ".weight", p * half, there,
+                                     rows.data() + branch * half * K);
         } else {
           read_stacked(p * kPanel, count, rows.data());
         }

@@ -101,10 +101,11 @@ void gemma_layer(Recorder& r, const Tensor& x, const GemmaLayer& l, const GemmaC
   }
   Recorder::Scope scope(r, "ffn");
   Act n = rms_norm(r, x, l.gate_up, c.eps, ffn.gain, ffn.shift, "norm");
-  Tensor h = r.temp({T, c.mlp}, working_dtype(l.gate_up));
-  MatMul up = mat_mul(n, l.gate_up, h);
+  Tensor wide = r.temp({T, l.gate_up.outputs()}, working_dtype(l.gate_up));
+  MatMul up = mat_mul(n, l.gate_up, wide);
   up.act = Activation::gelu_tanh;
   r(up, "gate_up");
+  Tensor h = wide.cols(0, c.mlp);
   MatMul down = mat_mul(as_input(r, h, l.down, "quantize"), l.down, x);
   down.gate = ffn.gate;
   down.add = x;

@@ -45,7 +45,8 @@ void SiglipTower::weights(Weights& w, const SiglipConfig& c, std::string_view gr
 
 void SiglipTower::forward(Recorder& r, const std::vector<Tensor>& images, const KvLayer& kv, const Tensor& y) const {
   const SiglipConfig& c = config;
-  std::int64_t N = c.tokens(), T = static_cast<std::int64_t>(images.size()) * N;
+  std::int64_t N = c.tokens(), views = static_cast<std::int64_t>(images.size()), T = views * N;
+  Tensor k_cache = kv.k.slice(0, 0, views * c.heads), v_cache = kv.v.slice(0, 0, views * c.heads);
   Tensor x = r.temp({T, c.width}, DType::f32);
   for (std::size_t v = 0; v < images.size(); ++v) {
     Recorder::Scope scope(r, "view" + std::to_string(v));
@@ -64,8 +65,8 @@ void SiglipTower::forward(Recorder& r, const std::vector<Tensor>& images, const 
     Tensor q = r.temp({T, c.width}, working_dtype(l.qkv));
     r(Rope{.qkv = qkv,
            .q = q,
-           .k_cache = kv.k,
-           .v_cache = kv.v,
+           .k_cache = k_cache,
+           .v_cache = v_cache,
            .block = N,
            .heads = c.heads,
            .kv_heads = c.heads,
@@ -73,8 +74,8 @@ void SiglipTower::forward(Recorder& r, const std::vector<Tensor>& images, const 
       "split");
     Tensor a = r.temp({T, c.width}, q.dtype);
     r(Attention{.q = q,
-                .k_cache = kv.k,
-                .v_cache = kv.v,
+                .k_cache = k_cache,
+                .v_cache = v_cache,
                 .y = a,
                 .heads = c.heads,
                 .kv_heads = c.heads,

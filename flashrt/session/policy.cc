@@ -74,9 +74,9 @@ void Policy::check(const Observation& o) const {
     const Image& m = o.images[i];
     if (!m.pixels) continue;
     any = true;
-    require(m.height >= 1 && m.width >= 1 && m.height <= kMaxImageSide && m.width <= kMaxImageSide,
+    require(m.height >= 1 && m.width >= 1 && m.height <= ResizeImage::kMaxSide && m.width <= ResizeImage::kMaxSide,
             "image {} (\"{}\") is {} x {}; a side must be 1 to {} pixels", i, info.cameras[i], m.height, m.width,
-            kMaxImageSide);
+            ResizeImage::kMaxSide);
     require(m.row_bytes == 0 || m.row_bytes >= 3 * m.width, "image {} has rows of {} bytes, {} pixels need {}", i,
             m.row_bytes, m.width, 3 * m.width);
   }
@@ -114,6 +114,7 @@ Program& Policy::prepare(const Observation& o) {
     views_[i].height = static_cast<std::int32_t>(m.height);
     views_[i].width = static_cast<std::int32_t>(m.width);
     views_[i].pitch = m.row_bytes ? m.row_bytes : 3 * m.width;
+    check_image(views_[i], info().image_size, info().image_size);
     in.images[i] = &views_[i];
   }
   in.tokens = tokens;

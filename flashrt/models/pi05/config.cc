@@ -50,8 +50,6 @@ GemmaConfig gemma_shape(const TensorSource& s, const std::string& model) {
   c.depth = count_layers(s, model + "layers.", ".self_attn.k_proj.weight");
   require(q[0] % c.head_dim == 0 && c.head_dim % 2 == 0, "{}: {} query rows are not whole heads of {}", s.description(),
           q[0], c.head_dim);
-  require(c.mlp % 16 == 0, "{}: an MLP of {} hidden values is not supported; it must be a multiple of 16",
-          s.description(), c.mlp);
   return c;
 }
 
@@ -171,6 +169,21 @@ void apply_options(const ModelOptions& o, Config& c) {
   if (o.views) c.cameras.resize(static_cast<std::size_t>(o.views));
   require(!c.cameras.empty(), "the checkpoint names no camera (input_features of type VISUAL)");
   if (o.normalized_actions) c.robot_action_dim = c.action_dim;
+  if (o.action_dim) {
+    require(o.action_dim > 0 && o.action_dim <= c.robot_action_dim,
+            "action_dim is {}; this checkpoint's actions have {} dimensions", o.action_dim, c.robot_action_dim);
+    c.robot_action_dim = o.action_dim;
+  }
+}
+
+void apply_relative(const ModelOptions& o, RobotProcessing& p, const Config& c) {
+  if (o.relative_dims.empty()) return;
+  require(p.relative.empty(), "relative_dims are given, but the checkpoint says itself which actions are relative");
+  p.relative.assign(static_cast<std::size_t>(c.robot_action_dim), false);
+  for (std::int64_t d : o.relative_dims) {
+    require(d >= 0 && d < c.robot_action_dim, "relative action dimension {} is outside [0, {})", d, c.robot_action_dim);
+    p.relative[static_cast<std::size_t>(d)] = true;
+  }
 }
 
 // Full: the public checkpoints (specification of pi0.5). Tiny: every part, small enough for a test.
@@ -228,6 +241,7 @@ Checkpoint open_checkpoint(const path& folder, const ModelOptions& options) {
     read_openpi_config(json, out.processing, out.config);
   }
   apply_options(options, out.config);
+  apply_relative(options, out.processing, out.config);
   out.tensors = std::move(tensors);
   out.tokenizer = find_tokenizer(folder, options);
   return out;

@@ -85,10 +85,11 @@ class Policy final : public PolicyModel {
     state_.noise.set({.seed = in.seed, .stream = in.stream, .given = !in.noise.empty()});
     std::copy(in.noise.begin(), in.noise.end(), state_.given_noise.as<float>());
     if (state_.relative) {
-      require(static_cast<std::int64_t>(in.state.size()) >= std::ssize(processing_.relative),
-              "relative actions are added to the state, which has {} of {} dimensions", in.state.size(),
-              processing_.relative.size());
-      std::copy_n(in.state.begin(), config_.robot_action_dim, state_.robot_state.as<float>());
+      // A dimension behind the state's end can only be absolute.
+      for (std::size_t d = in.state.size(); d < processing_.relative.size(); ++d)
+        require(!processing_.relative[d], "action {} is relative to a state that has only {} values", d, in.state.size());
+      std::copy_n(in.state.begin(), std::min<std::int64_t>(std::ssize(in.state), config_.robot_action_dim),
+                  state_.robot_state.as<float>());
     }
     return program->second;
   }
@@ -145,7 +146,7 @@ class Policy final : public PolicyModel {
     info_.model_action_dim = config_.action_dim;
     require(processing_.action.identity() || normalized_actions_ ||
                 processing_.action.width() == config_.robot_action_dim ||
-                (checkpoint.layout == Layout::openpi && processing_.action.width() >= config_.robot_action_dim),
+                checkpoint.layout == Layout::openpi,
             "{}: config.json says an action of {} dimensions, its statistics have {}", info_.source,
             config_.robot_action_dim, processing_.action.width());
     info_.horizon = config_.horizon;
