@@ -6,9 +6,10 @@
 // takes the first bytes of its own row of S), O = P V in scratch, then y = O / sum. A key head's K and V are read from
 // L2 once a unit: at hd 256 that is 4.6 bytes a cycle.
 //
-// Bound: multiply-adds, 2 * hd a score. The softmax adds about 10 cycles per 16 scores to hd (bf16), that is 12 % at hd
-// 72, where also the last 8 columns of V cost as much as 16. Best measured share of the bf16 peak of one and two Zen 4
-// cores: 89 % for 4224 rows of hd 256 over 528 keys, 90 % for 400 rows over 578, 71 % for 256 rows of hd 72 over 256.
+// Bound: multiply-adds, 2 * hd a score. The softmax adds about 10 cycles per 16 scores to their hd (bf16): 12 % at hd
+// 72, where also the last 8 columns of V cost as much as 16. Best measured share of the bf16 peak (bench/attention),
+// one and two Zen 4 cores: 4224 rows of hd 256 over 528 keys 89 and 88 %, 400 rows over 578 90 and 86 %, 32 times 256
+// rows of hd 72 over 256 71 and 71 %.
 //
 // Keys that do not exist cost nothing in whole vectors of 16; inside a vector their probability is 0, and a pair of
 // keys of which only one exists is multiplied from a copy whose other half is zero. Nothing in a masked cache row, NaN
