@@ -71,7 +71,7 @@ void Policy::check(const Observation& o) const {
   require(o.images.size() <= cameras, "{} images given, this policy has {} cameras", o.images.size(), cameras);
   bool any = false;
   for (std::size_t i = 0; i < o.images.size(); ++i) {
-    const Image& m = o.images[i];
+    const CameraImage& m = o.images[i];
     if (!m.pixels) continue;
     any = true;
     require(m.height >= 1 && m.width >= 1 && m.height <= ResizeImage::kMaxSide && m.width <= ResizeImage::kMaxSide,
@@ -108,7 +108,7 @@ Program& Policy::prepare(const Observation& o) {
   PolicyInputs in;
   in.images.assign(views_.size(), nullptr);
   for (std::size_t i = 0; i < o.images.size(); ++i) {
-    const Image& m = o.images[i];
+    const CameraImage& m = o.images[i];
     if (!m.pixels) continue;
     views_[i].pixels = m.pixels;
     views_[i].height = static_cast<std::int32_t>(m.height);

@@ -15,14 +15,14 @@
 namespace flashrt {
 
 // One camera picture, RGB, rows top to bottom. The pixels must stay until predict() returns.
-struct Image {
+struct CameraImage {
   const std::uint8_t* pixels = nullptr;  // [height, width, 3] u8; null: this camera is missing
   std::int64_t height = 0, width = 0;
   std::int64_t row_bytes = 0;  // 0: width * 3
 };
 
 struct Observation {
-  std::vector<Image> images;        // in PolicyInfo::cameras order; cameras left off the end are missing
+  std::vector<CameraImage> images;        // in PolicyInfo::cameras order; cameras left off the end are missing
   std::string prompt{};             // empty: the one of the call before
   std::span<const float> state{};   // [state_dim] f32, robot units
   std::span<const float> noise{};   // [horizon, model_action_dim] f32; empty: drawn from seed and the call's number

@@ -48,12 +48,12 @@ class Golden {
     return ids;
   }
   // Images in the policy's camera order; cameras the case does not have are missing.
-  std::vector<Image> images(const std::vector<std::string>& cameras) {
-    std::vector<Image> list;
+  std::vector<CameraImage> images(const std::vector<std::string>& cameras) {
+    std::vector<CameraImage> list;
     for (const std::string& camera : cameras) {
       std::string name = case_.name + "/images/" + camera.substr(camera.rfind('.') + 1);
       const TensorInfo* info = values_.find(name);
-      Image image;
+      CameraImage image;
       if (info) {
         image.pixels = reinterpret_cast<const std::uint8_t*>(values_.files().front().view(name).data);
         image.height = info->shape[0];
@@ -113,7 +113,7 @@ Trace run(Policy& policy, Golden& g) {
   o.tokens = ids;
   policy.prepare(o);
   std::int64_t views = 0;
-  for (const Image& m : o.images) views += m.pixels != nullptr;
+  for (const CameraImage& m : o.images) views += m.pixels != nullptr;
   Program p = policy.model().record(views, std::ssize(ids), Reading::fast);
   Trace t;
   Tensor x = policy.model().model_actions();
@@ -153,7 +153,7 @@ Trace run(Policy& policy, Golden& g) {
 }
 
 // Upstream runs the tower on the black pictures of absent cameras as well, and masks them later.
-std::vector<float> of_present_cameras(const std::vector<float>& all, const std::vector<Image>& images) {
+std::vector<float> of_present_cameras(const std::vector<float>& all, const std::vector<CameraImage>& images) {
   std::vector<float> kept;
   auto each = static_cast<std::ptrdiff_t>(all.size() / images.size());
   for (std::size_t i = 0; i < images.size(); ++i) {
@@ -229,7 +229,7 @@ TEST_P(Pi05Golden, EveryKernelMatchesItsReference) {
     Policy policy = load_model(kGolden / GetParam().folder, options_for(GetParam(), g, precision));
     run(policy, g);
     std::int64_t views = 0;
-    for (const Image& m : g.images(policy.info().cameras)) views += m.pixels != nullptr;
+    for (const CameraImage& m : g.images(policy.info().cameras)) views += m.pixels != nullptr;
     Program p = policy.model().record(views, std::ssize(g.token_ids()), Reading::fast);
     for (const StepDifference& s : check(p)) {
       // A value on the edge between two integers or two bf16 values may go either way: one part in 127, or in 256.
