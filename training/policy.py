@@ -56,6 +56,9 @@ class TorchPolicy:
     def load(cls, folder: Path, device: str = "cpu") -> TorchPolicy:
         config = json.loads((folder / "config.json").read_text())
         weights = {n.removeprefix("model."): t.float() for n, t in load_file(folder / "model.safetensors").items()}
+        pali = "paligemma_with_expert.paligemma."
+        weights.setdefault(pali + "model.language_model.embed_tokens.weight", weights.get(pali + "lm_head.weight"))
+        weights = {n: w for n, w in weights.items() if ".lm_head." not in n}  # tied or never read
         c = shapes_to_config(weights, config)
         model = Pi05(c)
         model.load_state_dict(weights)

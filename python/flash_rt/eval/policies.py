@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two ways to run a policy directory: the engine, and the training code as its reference."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from .card import Card
+from .environment import Observation
+
+
+class Policy(Protocol):
+    """Runs one observation; the same noise gives comparable actions whatever runs it."""
+
+    name: str
+
+    def predict(self, observation: Observation, noise: np.ndarray) -> np.ndarray:
+        """noise [horizon, model_action_dim] -> actions [horizon, action_dim] in the robot's units."""
+
+
+def ordered_images(card: Card, observation: Observation) -> list[np.ndarray]:
+    """The observation's pictures in the policy's order, by name: a swap cannot pass unseen."""
+    if set(observation.images) != set(card.cameras):
+        raise KeyError(f"the observation has the cameras {sorted(observation.images)}, the policy wants {list(card.cameras)}")
+    return [observation.images[name] for name in card.cameras]
+
+
+class EnginePolicy:
+    """The engine, in this process."""
+
+    def __init__(self, card: Card, precision: str, threads: int = 0):
+        try:
+            import flash_rt
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(f"{error}: build the engine (make build), or use --engine torch") from error
+        self.card, self.name = card, f"flashrt {precision}"
+        self.model = flash_rt.load_model(checkpoint=str(card.folder), config="pi05", precision=precision, threads=threads)
+
+    def predict(self, observation: Observation, noise: np.ndarray) -> np.ndarray:
+        return self.model.predict(images=ordered_images(self.card, observation), prompt=observation.prompt,
+                                  state=observation.state, noise=noise)
+
+
+class TorchReference:
+    """The training code of this repository with the same weights, in float32."""
+
+    def __init__(self, card: Card, threads: int = 0):
+        folder = Path(__file__).resolve().parents[3] / "training"
+        if not (folder / "policy.py").is_file():
+            raise FileNotFoundError(f"--engine torch runs the training code, which is not at {folder}: "
+                                    "run it from a checkout of the repository, with its python folder on PYTHONPATH")
+        sys.path.insert(0, str(folder))
+        try:
+            import torch
+            from policy import TorchPolicy
+        finally:
+            sys.path.remove(str(folder))
+        torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+        self.card, self.name = card, "torch f32"
+        self.model = TorchPolicy.load(card.folder)
+
+    def predict(self, observation: Observation, noise: np.ndarray) -> np.ndarray:
+        images = np.stack(ordered_images(self.card, observation))[None]
+        return self.model.batch(images, observation.state[None], [observation.prompt], noise[None])[0]
+
+
+def chunk_noise(card: Card, seed: int, chunk: int) -> np.ndarray:
+    """The noise of an episode's n-th chunk: the same for every engine and precision."""
+    rng = np.random.default_rng([seed, chunk])
+    return rng.standard_normal((card.horizon, card.model_action_dim)).astype(np.float32)
