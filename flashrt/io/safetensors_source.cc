@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <set>
+#include <map>
+#include <string_view>
 #include <utility>
 
 #include "flashrt/core/error.h"
@@ -66,14 +67,16 @@ void SafetensorsSource::open_index(const fs::path& path) {
     require(file.tensors().contains(tensor), "{}: tensor {} is not in {}, where the index has it", path.string(),
             in_quotes(tensor), in_quotes(entry.string()));
   }
+  std::map<std::string_view, std::string_view> listed;  // tensor -> shard
+  for (const auto& [tensor, entry] : weight_map) listed.emplace(tensor, entry.string());
   for (const auto& [shard, i] : position) {
     for (const auto& [tensor, info] : files_[i].tensors()) {
-      const Json& map = index.at("weight_map").json();
-      auto listed = map.find(tensor);
-      require(listed != map.end(), "{}: tensor {} of {} is not in the index", path.string(), in_quotes(tensor),
-              in_quotes(shard));
-      require(*listed == shard, "{}: tensor {} is in {} and in {}", path.string(), in_quotes(tensor),
-              in_quotes(listed->get<std::string>()), in_quotes(shard));
+      auto it = listed.find(tensor);
+      if (it == listed.end())
+        fail("{}: tensor {} of {} is not in the index", path.string(), in_quotes(tensor), in_quotes(shard));
+      if (it->second != shard)
+        fail("{}: tensor {} is in {} and in {}", path.string(), in_quotes(tensor), in_quotes(it->second),
+             in_quotes(shard));
     }
   }
 }
