@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "flashrt/core/error.h"
-#include "flashrt/io/image.h"
 #include "flashrt/io/npy.h"
 
 namespace flashrt::cli {
@@ -14,7 +13,7 @@ namespace {
 
 // Numbers of a .npy file, or of a list such as "0.1,0.2".
 std::vector<float> numbers(const std::string& text, const char* option) {
-  if (text.ends_with(".npy")) return read_npy(text).values;
+  if (text.ends_with(".npy")) return read_npy(text).floats();
   std::vector<float> out;
   std::string_view rest = text;
   while (!rest.empty()) {
@@ -50,27 +49,23 @@ void InputFlags::add_made_up_to(CLI::App& app) {
       ->capture_default_str();
 }
 
-Inputs Inputs::read(const InputFlags& flags, const PolicyInfo&) {
+Inputs Inputs::read(const InputFlags& flags) {
   Inputs in;
-  for (const std::string& name : flags.images) {
-    Picture& p = in.pictures_.emplace_back();
-    if (name == "none") continue;
-    DecodedImage image = read_image(name);
-    p = {std::move(image.pixels), image.height, image.width};
-  }
+  for (const std::string& name : flags.images) in.pictures_.push_back(name == "none" ? Image{} : read_image(name));
   in.prompt_ = flags.prompt;
   in.tokens_ = flags.tokens;
   in.seed_ = flags.seed;
   in.state_ = numbers(flags.state, "--state");
-  if (!flags.noise.empty()) in.noise_ = read_npy(flags.noise).values;
+  if (!flags.noise.empty()) in.noise_ = read_npy(flags.noise).floats();
   return in;
 }
 
 Inputs Inputs::read_or_make_up(const InputFlags& flags, const PolicyInfo& info) {
-  Inputs in = read(flags, info);
+  Inputs in = read(flags);
   if (in.pictures_.empty()) in.make_up_pictures(info);
   if (in.prompt_.empty() && in.tokens_.empty()) in.make_up_tokens(flags.prompt_tokens);
-  if (in.state_.empty() && info.state_needed) in.state_.assign(static_cast<std::size_t>(info.state_dim), 0.0f);
+  if (in.state_.empty() && info.state_needed)
+    in.state_.assign(static_cast<std::size_t>(info.state_dim ? info.state_dim : info.action_dim), 0.0f);
   if (!in.seed_) in.seed_ = 0;
   return in;
 }
@@ -79,7 +74,7 @@ void Inputs::make_up_pictures(const PolicyInfo& info) {
   made_up_ = true;
   std::uint32_t noise = 1;
   for (std::size_t v = 0; v < info.cameras.size(); ++v) {
-    Picture& p = pictures_.emplace_back();
+    Image& p = pictures_.emplace_back();
     p.height = p.width = kMadeUpSide;
     p.pixels.reserve(static_cast<std::size_t>(3 * kMadeUpSide * kMadeUpSide));
     // A gradient with noise on it: no two patches alike.
@@ -100,7 +95,7 @@ void Inputs::make_up_tokens(std::int64_t count) {
 
 Observation Inputs::observation() const {
   Observation o;
-  for (const Picture& p : pictures_)
+  for (const Image& p : pictures_)
     o.images.push_back({.pixels = p.pixels.empty() ? nullptr : p.pixels.data(), .height = p.height, .width = p.width});
   o.prompt = prompt_;
   o.state = state_;
@@ -111,7 +106,7 @@ Observation Inputs::observation() const {
 }
 
 std::int64_t Inputs::views() const {
-  return std::count_if(pictures_.begin(), pictures_.end(), [](const Picture& p) { return !p.pixels.empty(); });
+  return std::count_if(pictures_.begin(), pictures_.end(), [](const Image& p) { return !p.pixels.empty(); });
 }
 
 }  // namespace flashrt::cli

@@ -9,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "flashrt/io/image.h"
 #include "flashrt/session/policy.h"
 
 namespace flashrt::cli {
@@ -29,7 +30,7 @@ struct InputFlags {
 class Inputs {
  public:
   // Reads the files. Throws Error naming the one at fault.
-  static Inputs read(const InputFlags&, const PolicyInfo&);
+  static Inputs read(const InputFlags&);
   // The same, with a picture of kMadeUpSide pixels a side for every camera where no picture is named, and tokens where
   // no prompt is. Made-up inputs are the same in every run.
   static Inputs read_or_make_up(const InputFlags&, const PolicyInfo&);
@@ -40,14 +41,10 @@ class Inputs {
   bool made_up() const { return made_up_; }
 
  private:
-  struct Picture {
-    std::vector<std::uint8_t> pixels;  // [height, width, 3]; empty: a missing camera
-    std::int64_t height = 0, width = 0;
-  };
   void make_up_pictures(const PolicyInfo&);
   void make_up_tokens(std::int64_t count);
 
-  std::vector<Picture> pictures_;
+  std::vector<Image> pictures_;  // without pixels: a missing camera
   std::string prompt_;
   std::vector<float> state_, noise_;
   std::vector<std::int32_t> tokens_;

@@ -40,6 +40,10 @@ void add_load_options(CLI::App& app, LoadOptions& o, std::vector<std::string>& k
   app.add_flag("--state-in-prompt,!--no-state-in-prompt", o.state_in_prompt,
                "Whether the state is part of the prompt; by default as the checkpoint says");
   app.add_option("--state-prompt-dims", o.state_prompt_dims, "Width that the state is padded to in the prompt");
+  app.add_option("--action-dim", o.action_dim, "Width of a robot action where the checkpoint does not say (openpi)");
+  app.add_option("--relative-dims", o.relative_dims, "Actions relative to the state, as 0,1,2, where it does not say")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_option("--pad-value", o.pad_value, "Value of the bars beside a resized picture, -1 to 1");
   app.add_flag("--normalized-actions", o.normalized_actions, "Actions as the model makes them, without statistics");
 }

@@ -34,7 +34,7 @@ void print_chunk(const Chunk& chunk) {
 
 void run(const Flags& flags) {
   Policy policy = flags.model.load();
-  Inputs inputs = Inputs::read(flags.inputs, policy.info());
+  Inputs inputs = Inputs::read(flags.inputs);
   Observation observation = inputs.observation();
   Chunk chunk = policy.predict(observation);
   for (int i = 1; i < flags.reps; ++i) policy.predict(observation);

@@ -13,11 +13,11 @@
 namespace flashrt {
 
 struct Settings {
-  int threads = 0;                  // FLASHRT_THREADS
-  bool pin = true;                  // FLASHRT_PIN
-  std::string isa{};                // FLASHRT_ISA
+  int threads = 0;                                            // FLASHRT_THREADS
+  bool pin = true;                                            // FLASHRT_PIN
+  std::string isa{};                                          // FLASHRT_ISA
   std::map<std::string, std::string, std::less<>> kernels{};  // FLASHRT_KERNELS
-  std::filesystem::path tokenizer{};  // FLASHRT_TOKENIZER
+  std::filesystem::path tokenizer{};                          // FLASHRT_TOKENIZER
 
   // `lookup` gives a variable's text, or null. Throws Error naming the variable and what it takes.
   static Settings read(const std::function<const char*(const char* name)>& lookup);
