@@ -18,7 +18,7 @@ struct LoadOptions : ModelOptions {
   bool pin = true;              // pin workers to cores
   std::string isa{};            // highest instruction set to use: portable, avx2, avx512; empty: the best there is
   std::map<std::string, std::string, std::less<>> kernels{};  // op -> the only kernel row allowed for it
-  std::uint64_t seed = 0;       // of the policy's own noise
+  std::uint64_t seed = 0;                                     // of the policy's own noise
 };
 
 // Loads a checkpoint folder (lerobot or openpi PyTorch layout) and records its programs; nothing is left to do at the

@@ -20,8 +20,8 @@ constexpr std::size_t kPage = 4096;
 Arena::Arena(std::size_t capacity)
     : capacity_(static_cast<std::size_t>(round_up(static_cast<std::int64_t>(capacity), kHugePage))) {
   // One huge page more, so that the start can be aligned and the kernel can back the whole block with huge pages.
-  void* raw = ::mmap(nullptr, capacity_ + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                     -1, 0);
+  void* raw = ::mmap(nullptr, capacity_ + kHugePage, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (raw == MAP_FAILED)
     fail("cannot reserve {} MiB of memory: {}; lower the precision or free memory", capacity_ >> 20,
          std::strerror(errno));

@@ -12,7 +12,8 @@ namespace {
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
 TEST(DType, NamesRoundTrip) {
-  for (DType t : {DType::f32, DType::f16, DType::bf16, DType::i32, DType::u8, DType::i8, DType::f8_e4m3, DType::f4_e2m1})
+  for (DType t :
+       {DType::f32, DType::f16, DType::bf16, DType::i32, DType::u8, DType::i8, DType::f8_e4m3, DType::f4_e2m1})
     EXPECT_EQ(dtype_from_name(name(t)), t);
   EXPECT_FALSE(dtype_from_name("float"));
 }
@@ -24,8 +25,8 @@ TEST(DType, PackedSizes) {
 
 TEST(Bf16, RoundsToNearestEven) {
   EXPECT_EQ(to_bf16(1.0f), 0x3f80);
-  EXPECT_EQ(to_bf16(1.00390625f), 0x3f80);   // a tie goes to the even mantissa
-  EXPECT_EQ(to_bf16(1.01171875f), 0x3f82);   // and from the odd one up
+  EXPECT_EQ(to_bf16(1.00390625f), 0x3f80);  // a tie goes to the even mantissa
+  EXPECT_EQ(to_bf16(1.01171875f), 0x3f82);  // and from the odd one up
   EXPECT_EQ(from_bf16(to_bf16(kInf)), kInf);
   EXPECT_TRUE(std::isnan(from_bf16(to_bf16(std::nanf("")))));
   for (int i = 0; i < 0x7f80; ++i) {
@@ -41,9 +42,9 @@ TEST(F16, EveryValueRoundTripsAndTiesAreEven) {
   }
   EXPECT_EQ(to_f16(65519.0f), 0x7bff);
   EXPECT_EQ(to_f16(65520.0f), 0x7c00);
-  EXPECT_EQ(to_f16(std::ldexp(1.0f, -25)), 0);                          // a tie with zero
+  EXPECT_EQ(to_f16(std::ldexp(1.0f, -25)), 0);  // a tie with zero
   EXPECT_EQ(to_f16(std::nextafter(std::ldexp(1.0f, -25), 1.0f)), 1);
-  EXPECT_EQ(to_f16(std::ldexp(3.0f, -25)), 2);                          // a tie between 1 and 2 steps
+  EXPECT_EQ(to_f16(std::ldexp(3.0f, -25)), 2);  // a tie between 1 and 2 steps
   EXPECT_EQ(from_f16(0xc000), -2.0f);
 }
 

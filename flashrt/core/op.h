@@ -18,9 +18,9 @@ namespace flashrt {
 
 // The bound an op is judged by.
 struct Cost {
-  double flops = 0;          // a multiply-add is 2
-  double bytes = 0;          // least traffic: every input and output once
-  DType math = DType::f32;   // which arithmetic peak `flops` is held against
+  double flops = 0;         // a multiply-add is 2
+  double bytes = 0;         // least traffic: every input and output once
+  DType math = DType::f32;  // which arithmetic peak `flops` is held against
 };
 
 // The memory an op reads and writes; barriers, temporaries' lifetimes and checks are derived from it.
@@ -47,9 +47,9 @@ class Accesses {
 
 // What a kernel is told besides its op.
 struct Exec {
-  int worker = 0;                        // CPU: this worker of `workers`
+  int worker = 0;  // CPU: this worker of `workers`
   int workers = 1;
-  std::byte* scratch = nullptr;          // this worker's own, of the size the row asked for, 64-byte aligned
+  std::byte* scratch = nullptr;                 // this worker's own, of the size the row asked for, 64-byte aligned
   std::atomic<std::int32_t>* ticket = nullptr;  // this launch's shared counter, zero when the launch starts
 
   // The next unclaimed block of this launch, for work split into equal outputs; any order gives the same bits.
@@ -68,10 +68,10 @@ struct Exec {
 // One implementation of Op. Rows are listed best first; the first that supports the op on the device is bound.
 template <class Op>
 struct Kernel {
-  std::string_view name;                                // "avx512", "portable": traces, tests, overrides
-  bool (*supports)(const Op&, const DeviceInfo&);       // cold
+  std::string_view name;                                 // "avx512", "portable": traces, tests, overrides
+  bool (*supports)(const Op&, const DeviceInfo&);        // cold
   std::size_t (*scratch)(const Op&, const DeviceInfo&);  // bytes a worker needs; null: none
-  void (*run)(const Op&, const Exec&) noexcept;         // CPU: this worker's share of the outputs
+  void (*run)(const Op&, const Exec&) noexcept;          // CPU: this worker's share of the outputs
 };
 
 // The rows of Op on the CPU; each op's .cc defines its specialisation.
@@ -96,6 +96,8 @@ concept OpType = std::is_trivially_copyable_v<Op> && requires(const Op& op, Acce
 };
 // An op that can be written as simpler ops while no fused row exists.
 template <class Op>
-concept Splittable = requires(const Op& op, Recorder& r) { split(op, r); };
+concept Splittable = requires(const Op& op, Recorder& r) {
+  split(op, r);
+};
 
 }  // namespace flashrt

@@ -112,7 +112,8 @@ std::vector<StepDifference> check(Program& program) {
 }
 
 std::vector<StepDifference> compare(Program& a, Program& b) {
-  require(has_accesses(a) && has_accesses(b), "a program was recorded without its accesses; record it again to compare");
+  require(has_accesses(a) && has_accesses(b),
+          "a program was recorded without its accesses; record it again to compare");
   std::map<std::string, std::vector<float>, std::less<>> wanted;
   for (std::size_t i = 0; i < b.steps().size(); ++i) {
     b.replay_step(i);

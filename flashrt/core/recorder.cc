@@ -55,8 +55,8 @@ Tensor Recorder::temp(Shape shape, DType dtype) {
   t.temp = static_cast<int>(index);
   if (phase_ == Phase::plan) {
     std::size_t offset = planned_bytes_;
-    std::size_t bytes = static_cast<std::size_t>(
-        shape.rank == 2 ? bytes_for(dtype, shape[0] * t.stride[0]) : t.span_bytes());
+    std::size_t bytes =
+        static_cast<std::size_t>(shape.rank == 2 ? bytes_for(dtype, shape[0] * t.stride[0]) : t.span_bytes());
     planned_bytes_ += static_cast<std::size_t>(round_up(static_cast<std::int64_t>(bytes), Arena::kAlign));
     t.data = imaginary(offset);
     temps_.push_back({bytes, -1, -1, shape, dtype});

@@ -23,7 +23,9 @@ struct Shape {
   Shape() = default;
   Shape(std::initializer_list<std::int64_t> extents);  // throws Error when longer than kMaxRank
   explicit Shape(std::span<const std::int64_t> extents);
-  std::int64_t operator[](int i) const { return dims[static_cast<std::size_t>(i < 0 ? i + rank : i)]; }  // -1 is the last
+  std::int64_t operator[](int i) const {
+    return dims[static_cast<std::size_t>(i < 0 ? i + rank : i)];
+  }  // -1 is the last
   std::int64_t elements() const;
   bool operator==(const Shape&) const = default;
 };

@@ -66,7 +66,7 @@ class SafetensorsSource : public TensorSource {
   std::vector<std::string> names() const override;
   const std::string& description() const override { return description_; }
   const std::map<std::string, std::string, std::less<>>& metadata() const override { return metadata_; }
-  void release(std::string_view name) const override;
+  void release_rows(std::string_view name, std::int64_t first, std::int64_t count) const override;
   void prefetch(std::string_view name) const override;
 
   const std::vector<SafetensorsFile>& files() const { return files_; }

@@ -100,9 +100,14 @@ std::vector<std::string> SafetensorsSource::names() const {
   return out;
 }
 
-void SafetensorsSource::release(std::string_view name) const {
-  if (auto it = entries_.find(name); it != entries_.end())
-    files_[it->second.file].advise(*it->second.info, MappedFile::Advice::dont_need);
+void SafetensorsSource::release_rows(std::string_view name, std::int64_t first, std::int64_t count) const {
+  auto it = entries_.find(name);
+  if (it == entries_.end() || it->second.info->rows() == 0) return;
+  TensorInfo part = *it->second.info;
+  std::uint64_t row = (part.end - part.begin) / static_cast<std::uint64_t>(part.rows());
+  part.begin += row * static_cast<std::uint64_t>(first);
+  part.end = part.begin + row * static_cast<std::uint64_t>(count);
+  files_[it->second.file].advise(part, MappedFile::Advice::dont_need);
 }
 
 void SafetensorsSource::prefetch(std::string_view name) const {

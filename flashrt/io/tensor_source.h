@@ -45,8 +45,11 @@ class TensorSource {
   // The whole tensor, finite.
   std::vector<float> read(std::string_view name) const;
 
-  // The tensor's bytes are not needed any more, or soon will be; only memory use and speed change.
-  virtual void release(std::string_view) const {}
+  // A tensor's bytes are not needed any more, or soon will be; only memory use and speed change.
+  virtual void release_rows(std::string_view, std::int64_t /*first*/, std::int64_t /*count*/) const {}
+  void release(std::string_view name) const {
+    if (const TensorInfo* info = find(name)) release_rows(name, 0, info->rows());
+  }
   virtual void prefetch(std::string_view) const {}
 
  protected:

@@ -27,8 +27,8 @@ class Normalizer {
 
   bool identity() const { return rule_ == Rule::identity; }
   Rule rule() const { return rule_; }
-  std::span<const double> low() const { return a_; }   // or the mean
-  std::span<const double> high() const { return b_; }  // or the deviation
+  std::span<const double> low() const { return a_; }                           // or the mean
+  std::span<const double> high() const { return b_; }                          // or the deviation
   std::int64_t width() const { return static_cast<std::int64_t>(a_.size()); }  // 0 for identity
   // lerobot computes in f32 and openpi in double; state bins at an edge depend on it. x may be shorter than the
   // statistics (openpi); lerobot's must have their length.
@@ -50,7 +50,7 @@ struct RobotProcessing {
   // Output dimensions to which the raw state is added (relative actions); empty: none.
   std::vector<bool> relative;
   std::vector<std::pair<std::string, std::string>> renamed_observations;  // from -> to
-  std::int64_t prompt_tokens = 0;  // the tokenizer's max_length; 0: not stated
+  std::int64_t prompt_tokens = 0;                                         // the tokenizer's max_length; 0: not stated
 };
 
 // Reads policy_preprocessor.json and policy_postprocessor.json of a lerobot checkpoint folder and their statistics.

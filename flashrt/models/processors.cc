@@ -39,12 +39,14 @@ Normalizer lerobot_rule(const std::string& mode, const std::string& feature, con
   };
   if (mode == "IDENTITY") return {};
   auto it = kModes.find(mode);
-  require(it != kModes.end(), "{}: unknown normalisation mode {}; known: IDENTITY, MEAN_STD, MIN_MAX, QUANTILES, QUANTILE10",
-          where, in_quotes(mode));
+  require(it != kModes.end(),
+          "{}: unknown normalisation mode {}; known: IDENTITY, MEAN_STD, MIN_MAX, QUANTILES, QUANTILE10", where,
+          in_quotes(mode));
   auto [rule, a, b] = it->second;
   if (!stats || (!needed && !stats->find(feature + "." + a))) {
-    require(!needed, "{}: the step has no state_file, so the statistics of \"{}\" are missing; re-export the checkpoint "
-                     "with dataset statistics, or ask for normalised actions",
+    require(!needed,
+            "{}: the step has no state_file, so the statistics of \"{}\" are missing; re-export the checkpoint "
+            "with dataset statistics, or ask for normalised actions",
             where, feature);
     return {};
   }
@@ -88,7 +90,8 @@ std::vector<bool> relative_mask(const JsonReader& config, std::int64_t width) {
 JsonReader only_asset(const path& assets, const std::string& asset) {
   std::vector<std::string> found;
   std::error_code ec;
-  for (auto it = std::filesystem::recursive_directory_iterator(assets, ec); !ec && it != std::filesystem::end(it); ++it) {
+  for (auto it = std::filesystem::recursive_directory_iterator(assets, ec); !ec && it != std::filesystem::end(it);
+       ++it) {
     if (it.depth() > 4) it.disable_recursion_pending();
     if (it->path().filename() == "norm_stats.json")
       found.push_back(std::filesystem::relative(it->path().parent_path(), assets).generic_string());
@@ -101,8 +104,9 @@ JsonReader only_asset(const path& assets, const std::string& asset) {
             assets.string(), asset, list.empty() ? "none" : list);
     return JsonReader::read(assets / asset / "norm_stats.json");
   }
-  require(!found.empty(), "{}: no norm_stats.json below it, so states and actions cannot be normalised; copy the "
-                          "checkpoint's assets folder, or ask for normalised actions",
+  require(!found.empty(),
+          "{}: no norm_stats.json below it, so states and actions cannot be normalised; copy the "
+          "checkpoint's assets folder, or ask for normalised actions",
           assets.string());
   require(found.size() == 1, "{}: several assets ({}); name one with norm_asset", assets.string(), list);
   return JsonReader::read(assets / found.front() / "norm_stats.json");
@@ -110,7 +114,8 @@ JsonReader only_asset(const path& assets, const std::string& asset) {
 
 Normalizer openpi_rule(const JsonReader& stats, std::string_view feature) {
   JsonReader f = stats.at(feature);
-  require(f.find("q01") && f.find("q99"), "{}: missing statistic \"q01\" or \"q99\"; pi0.5 normalises by quantiles", f.where());
+  require(f.find("q01") && f.find("q99"), "{}: missing statistic \"q01\" or \"q99\"; pi0.5 normalises by quantiles",
+          f.where());
   return {Normalizer::Rule::quantiles_padded, f.at("q01").numbers(), f.at("q99").numbers(), f.where()};
 }
 
@@ -159,8 +164,8 @@ RobotProcessing read_lerobot_processing(const path& folder, bool needed) {
     }
   }
   require(normalised, "{}: no unnormalizer_processor step", (folder / "policy_postprocessor.json").string());
-  require(absolute == relative.has_value(), "{}: relative actions are enabled in only one of the pre- and postprocessor",
-          folder.string());
+  require(absolute == relative.has_value(),
+          "{}: relative actions are enabled in only one of the pre- and postprocessor", folder.string());
   if (relative) {
     require(!out.action.identity(), "{}: relative actions need action statistics", folder.string());
     out.relative = relative_mask(*relative, out.action.width());

@@ -36,7 +36,8 @@ Registry& registry() {
 void register_model(ModelEntry entry) {
   Registry& r = registry();
   std::lock_guard lock(r.mutex);
-  for (const ModelEntry& e : r.entries) require(e.name != entry.name, "a model named \"{}\" is registered already", e.name);
+  for (const ModelEntry& e : r.entries)
+    require(e.name != entry.name, "a model named \"{}\" is registered already", e.name);
   r.entries.push_back(std::move(entry));
 }
 

@@ -42,7 +42,9 @@ std::vector<std::string> RenamedSource::names() const {
   return all;
 }
 
-void RenamedSource::release(std::string_view name) const { base_->release(stored(name)); }
+void RenamedSource::release_rows(std::string_view name, std::int64_t first, std::int64_t count) const {
+  base_->release_rows(stored(name), first, count);
+}
 void RenamedSource::prefetch(std::string_view name) const { base_->prefetch(stored(name)); }
 
 void RenamedSource::read_elements(std::string_view name, const TensorInfo& found, std::int64_t first,

@@ -25,7 +25,7 @@ class RenamedSource final : public TensorSource {
   std::vector<std::string> names() const override;
   const std::string& description() const override { return base_->description(); }
   const std::map<std::string, std::string, std::less<>>& metadata() const override { return base_->metadata(); }
-  void release(std::string_view name) const override;
+  void release_rows(std::string_view name, std::int64_t first, std::int64_t count) const override;
   void prefetch(std::string_view name) const override;
 
  protected:

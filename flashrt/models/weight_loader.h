@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "flashrt/core/device.h"
 #include "flashrt/core/arena.h"
+#include "flashrt/core/device.h"
 #include "flashrt/core/weights.h"
 #include "flashrt/io/tensor_source.h"
 
@@ -49,7 +49,7 @@ class WeightManifest final : public Weights {
  private:
   void add(const std::string& name, std::vector<std::int64_t> shape, bool needed);
   struct Size {
-    LinearSpec spec;        // group and whether it stays high
+    LinearSpec spec;       // group and whether it stays high
     std::int64_t rows, K;  // K 0: a tensor of `rows` elements
   };
   std::map<std::string, Entry> entries_;
@@ -68,11 +68,10 @@ class WeightLoader final : public Weights {
   void load(Device&);
 
  private:
-  struct Job {
-    std::string tensor;  // whose bytes it reads, for release
-    std::function<void(std::vector<float>& scratch)> run;
-  };
+  using Job = std::function<void(std::vector<float>& scratch)>;
   void add_panels(const Linear& out, const LinearSpec& spec);
+  // Rows that are read once: their pages leave this process, so that file and packed copy are never both resident.
+  void take_rows(const std::string& name, std::int64_t first, std::int64_t count, float* out) const;
 
   const TensorSource& source_;
   const Precision& precision_;

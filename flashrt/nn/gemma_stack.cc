@@ -21,7 +21,8 @@ void GemmaStack::weights(Weights& w, const GemmaConfig& c, std::string_view grou
       gain1 = p + "input_layernorm.weight";
       gain2 = p + "post_attention_layernorm.weight";
     }
-    LinearPart q_part{p + "self_attn.q_proj", q}, k_part{p + "self_attn.k_proj", kv}, v_part{p + "self_attn.v_proj", kv};
+    LinearPart q_part{p + "self_attn.q_proj", q}, k_part{p + "self_attn.k_proj", kv},
+        v_part{p + "self_attn.v_proj", kv};
     if (end == GemmaEnd::cache_only && i == c.depth - 1) {
       w.linear(l.qkv, {.group = group, .parts = {k_part, v_part}, .K = c.width, .offset_gain = gain1});
       w.unused(q_part.name + ".weight", {q, c.width});
@@ -113,10 +114,12 @@ void gemma_layer(Recorder& r, const Tensor& x, const GemmaLayer& l, const GemmaC
 }
 
 RotaryTable::RotaryTable(Arena& state, std::int64_t positions, std::int64_t head_dim, double theta)
-    : cos(state.tensor({positions, head_dim / 2}, DType::f32)), sin(state.tensor({positions, head_dim / 2}, DType::f32)) {
+    : cos(state.tensor({positions, head_dim / 2}, DType::f32)),
+      sin(state.tensor({positions, head_dim / 2}, DType::f32)) {
   for (std::int64_t p = 0; p < positions; ++p)
     for (std::int64_t i = 0; i < head_dim / 2; ++i) {
-      double angle = static_cast<double>(p) / std::pow(theta, 2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
+      double angle =
+          static_cast<double>(p) / std::pow(theta, 2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
       cos.row<float>(p)[i] = static_cast<float>(std::cos(angle));
       sin.row<float>(p)[i] = static_cast<float>(std::sin(angle));
     }

@@ -47,11 +47,11 @@ struct Modulation {
 
 // Where a call's rows stand and what they see.
 struct GemmaContext {
-  Tensor cos, sin;  // [P, hd/2] f32
+  Tensor cos, sin;                         // [P, hd/2] f32
   const std::int32_t* position = nullptr;  // position of row 0 when the program runs; null: 0
-  std::int64_t cache_row = 0;  // cache row of row 0
-  std::int64_t keys = 0;       // cache rows in use
-  std::int64_t prefix = 0;     // see Attention
+  std::int64_t cache_row = 0;              // cache row of row 0
+  std::int64_t keys = 0;                   // cache rows in use
+  std::int64_t prefix = 0;                 // see Attention
   const std::int32_t* valid = nullptr;
 };
 

@@ -13,7 +13,8 @@ KvCache::KvCache(Arena& state, std::int64_t depth, std::int64_t batch, std::int6
 
 std::size_t KvCache::bytes(std::int64_t depth, std::int64_t batch, std::int64_t rows, std::int64_t head_dim,
                            DType dtype) {
-  std::int64_t layer = packed_rhs_bytes({batch, rows, head_dim}, dtype) + packed_rhs_bytes({batch, head_dim, rows}, dtype);
+  std::int64_t layer =
+      packed_rhs_bytes({batch, rows, head_dim}, dtype) + packed_rhs_bytes({batch, head_dim, rows}, dtype);
   return static_cast<std::size_t>(depth * (layer + 2 * static_cast<std::int64_t>(Arena::kAlign)));
 }
 

@@ -19,7 +19,8 @@ struct KvCache {
   // `batch` is blocks times key heads; `rows` is S.
   KvCache() = default;
   KvCache(Arena& state, std::int64_t depth, std::int64_t batch, std::int64_t rows, std::int64_t head_dim, DType dtype);
-  static std::size_t bytes(std::int64_t depth, std::int64_t batch, std::int64_t rows, std::int64_t head_dim, DType dtype);
+  static std::size_t bytes(std::int64_t depth, std::int64_t batch, std::int64_t rows, std::int64_t head_dim,
+                           DType dtype);
 };
 
 }  // namespace flashrt

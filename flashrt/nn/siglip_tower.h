@@ -37,9 +37,8 @@ struct SiglipTower {
   // Declares `tower`embeddings.*, `tower`encoder.layers.{i}.*, `tower`post_layernorm.* and `projector`.* in `group`.
   void weights(Weights&, const SiglipConfig&, std::string_view group, const std::string& tower,
                const std::string& projector);
-  // images[v] is [image, image * 3] f32 in [-1, 1]; y [views * tokens, projection] f32. One layer's keys are needed at a
-  // time, so `kv` is one layer of at least views * heads caches of
-  // `tokens` rows.
+  // images[v] is [image, image * 3] f32 in [-1, 1]; y [views * tokens, projection] f32. One layer's keys are needed at
+  // a time, so `kv` is one layer of at least views * heads caches of `tokens` rows.
   void forward(Recorder&, const std::vector<Tensor>& images, const KvLayer& kv, const Tensor& y) const;
 };
 

@@ -57,8 +57,8 @@ void pack_panel(const float* rows, std::int64_t count, std::int64_t K, DType dty
         inverse[n] = peak > 0 ? 127.0f / peak : 0.0f;
       }
       // Adding 1.5 * 2^23 leaves the rounded integer in the low bits of the mantissa.
-      return interleave<4>(rows, count, K, reinterpret_cast<std::uint8_t*>(panel), static_cast<std::uint8_t>(kPackedBias),
-                           [&inverse](float x, std::int64_t n) {
+      return interleave<4>(rows, count, K, reinterpret_cast<std::uint8_t*>(panel),
+                           static_cast<std::uint8_t>(kPackedBias), [&inverse](float x, std::int64_t n) {
                              auto u = std::bit_cast<std::uint32_t>(x * inverse[n] + 12582912.0f);
                              return static_cast<std::uint8_t>(u + kPackedBias);
                            });

@@ -149,7 +149,8 @@ Chunk Policy::predict(const Observation& o) {
     require(std::isfinite(chunk.actions[i]), "action [{}, {}] is {}; the checkpoint or its statistics are damaged",
             i / static_cast<std::size_t>(chunk.width), i % static_cast<std::size_t>(chunk.width), chunk.actions[i]);
   chunk.ms = ms_since(start);
-  if (latency_ms_.size() == kLatencyWindow) latency_ms_.erase(latency_ms_.begin(), latency_ms_.begin() + kLatencyWindow / 2);
+  if (latency_ms_.size() == kLatencyWindow)
+    latency_ms_.erase(latency_ms_.begin(), latency_ms_.begin() + kLatencyWindow / 2);
   latency_ms_.push_back(chunk.ms);
   return chunk;
 }

@@ -22,11 +22,12 @@ struct CameraImage {
 };
 
 struct Observation {
-  std::vector<CameraImage> images;        // in PolicyInfo::cameras order; cameras left off the end are missing
+  std::vector<CameraImage> images;  // in PolicyInfo::cameras order; cameras left off the end are missing
   std::string prompt{};             // empty: the one of the call before
   std::span<const float> state{};   // [state_dim] f32, robot units
   std::span<const float> noise{};   // [horizon, model_action_dim] f32; empty: drawn from seed and the call's number
-  std::optional<std::uint64_t> seed{};  // the same seed gives the same actions; unset: the policy's own, a new draw a call
+  std::optional<std::uint64_t>
+      seed{};  // the same seed gives the same actions; unset: the policy's own, a new draw a call
   std::span<const std::int32_t> tokens{};  // prompt ids made by the caller, instead of prompt and state text
 };
 

@@ -11,9 +11,9 @@
 namespace flashrt::cpu {
 
 struct Options {
-  int threads = 0;        // 0: every core this process may use
-  bool pin = true;        // pin workers (and the calling thread) to cores
-  std::string isa{};      // "portable", "avx2", "avx512": rows above it are not used; empty: the best there is
+  int threads = 0;    // 0: every core this process may use
+  bool pin = true;    // pin workers (and the calling thread) to cores
+  std::string isa{};  // "portable", "avx2", "avx512": rows above it are not used; empty: the best there is
   std::map<std::string, std::string, std::less<>> kernel_overrides{};  // see DeviceInfo
 };
 

@@ -49,11 +49,13 @@ TEST(Crew, BarriersOrderLaunches) {
 TEST(Crew, ClaimsEveryBlockOnce) {
   Crew crew(4, false);
   std::vector<std::atomic<int>> hits(1000);
-  Launch launch{[](const void* args, const Exec& exec) noexcept {
-                  auto& h = *const_cast<std::vector<std::atomic<int>>*>(static_cast<const std::vector<std::atomic<int>>*>(args));
-                  for (std::int64_t i; (i = exec.claim()) < static_cast<std::int64_t>(h.size());) ++h[static_cast<std::size_t>(i)];
-                },
-                &hits, false};
+  Launch launch{
+      [](const void* args, const Exec& exec) noexcept {
+        auto& h = *const_cast<std::vector<std::atomic<int>>*>(static_cast<const std::vector<std::atomic<int>>*>(args));
+        for (std::int64_t i; (i = exec.claim()) < static_cast<std::int64_t>(h.size());)
+          ++h[static_cast<std::size_t>(i)];
+      },
+      &hits, false};
   std::atomic<std::int32_t> ticket{0};
   for (int i = 0; i < 10; ++i) crew.run({&launch, 1}, &ticket, nullptr, 0);
   for (auto& h : hits) EXPECT_EQ(h, 10);

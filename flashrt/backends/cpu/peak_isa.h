@@ -7,11 +7,11 @@
 namespace flashrt {
 
 // Each runs `rounds` rounds and returns the flops done; `sink` keeps the compiler honest.
-#define FLASHRT_DECLARE_PEAKS(isa)                                   \
-  namespace isa {                                                    \
-  double peak_f32(std::int64_t rounds, float* sink) noexcept;        \
-  double peak_bf16(std::int64_t rounds, float* sink) noexcept;       \
-  double peak_i8(std::int64_t rounds, float* sink) noexcept;         \
+#define FLASHRT_DECLARE_PEAKS(isa)                             \
+  namespace isa {                                              \
+  double peak_f32(std::int64_t rounds, float* sink) noexcept;  \
+  double peak_bf16(std::int64_t rounds, float* sink) noexcept; \
+  double peak_i8(std::int64_t rounds, float* sink) noexcept;   \
   }
 FLASHRT_DECLARE_PEAKS(portable)
 FLASHRT_DECLARE_PEAKS(avx2)

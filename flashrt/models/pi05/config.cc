@@ -78,11 +78,12 @@ void infer_shapes(const TensorSource& s, const std::optional<JsonReader>& json, 
 
   c.prefix = gemma_shape(s, std::string(kLanguage));
   c.expert = gemma_shape(s, std::string(kExpert));
-  require(c.prefix.depth == c.expert.depth && c.prefix.head_dim == c.expert.head_dim && c.prefix.heads == c.expert.heads,
-          "{}: language model ({} layers, {} heads of {}) and action expert ({} layers, {} heads of {}) cannot attend "
-          "together",
-          s.description(), c.prefix.depth, c.prefix.heads, c.prefix.head_dim, c.expert.depth, c.expert.heads,
-          c.expert.head_dim);
+  require(
+      c.prefix.depth == c.expert.depth && c.prefix.head_dim == c.expert.head_dim && c.prefix.heads == c.expert.heads,
+      "{}: language model ({} layers, {} heads of {}) and action expert ({} layers, {} heads of {}) cannot attend "
+      "together",
+      s.description(), c.prefix.depth, c.prefix.heads, c.prefix.head_dim, c.expert.depth, c.expert.heads,
+      c.expert.head_dim);
   c.vocabulary = extents(s, std::string(kEmbedding), 2)[0];
   c.action_dim = extents(s, std::string(kActionIn) + ".weight", 2)[1];
 }
@@ -98,14 +99,15 @@ void read_lerobot_config(const JsonReader& j, const RobotProcessing& processing,
   c.prompt_tokens = j.integer_or("tokenizer_max_length", 200, 1, kMaxPrompt);
   if (processing.prompt_tokens > 0)
     require(processing.prompt_tokens == c.prompt_tokens,
-            "config.json says {} prompt tokens (tokenizer_max_length), policy_preprocessor.json says {}", c.prompt_tokens,
-            processing.prompt_tokens);
+            "config.json says {} prompt tokens (tokenizer_max_length), policy_preprocessor.json says {}",
+            c.prompt_tokens, processing.prompt_tokens);
   c.min_period = j.number_or("min_period", 4e-3);
   c.max_period = j.number_or("max_period", 4.0);
-  require(c.min_period > 0 && c.max_period > c.min_period, "{}: min_period and max_period must be positive and ascending",
-          j.where());
+  require(c.min_period > 0 && c.max_period > c.min_period,
+          "{}: min_period and max_period must be positive and ascending", j.where());
   for (const char* memory : {"use_visual_memory", "use_proprioceptive_memory"})
-    require(!j.boolean_or(memory, false), "{}: \"{}\" is on, which this engine does not support yet", j.where(), memory);
+    require(!j.boolean_or(memory, false), "{}: \"{}\" is on, which this engine does not support yet", j.where(),
+            memory);
   require(j.integer_or("rtc_training_max_delay", 0) == 0,
           "{}: \"rtc_training_max_delay\" is set; per-token flow times are not supported yet", j.where());
   std::int64_t declared = j.integer_or("max_action_dim", c.action_dim, 1, kMaxDim);
@@ -222,8 +224,7 @@ Checkpoint open_checkpoint(const path& folder, const ModelOptions& options) {
   if (lerobot)
     require(json->string("type") == "pi05", "{}: a checkpoint of type {} is not pi05", folder.string(),
             in_quotes(json->string("type")));
-  auto tensors =
-      std::make_unique<RenamedSource>(std::make_unique<SafetensorsSource>(folder), declared_name);
+  auto tensors = std::make_unique<RenamedSource>(std::make_unique<SafetensorsSource>(folder), declared_name);
   // One of the two tied embeddings is dropped when a checkpoint is written; where both are, lm_head is not used.
   if (!tensors->find(kEmbedding)) {
     require(tensors->find(kHead), "{}: missing tensor \"{}\" (nor \"{}\")", folder.string(), kEmbedding, kHead);

@@ -31,8 +31,9 @@ std::vector<float> flow_times(const Config& c) {
   std::vector<float> times;
   float accumulated = 1.0f, dt = -1.0f / static_cast<float>(c.steps);
   for (std::int64_t k = 0; k < c.steps; ++k) {
-    times.push_back(c.accumulated_time ? accumulated
-                                       : static_cast<float>(1.0 - static_cast<double>(k) / static_cast<double>(c.steps)));
+    times.push_back(c.accumulated_time
+                        ? accumulated
+                        : static_cast<float>(1.0 - static_cast<double>(k) / static_cast<double>(c.steps)));
     accumulated += dt;
   }
   return times;

@@ -33,13 +33,15 @@ std::string declared_name(const std::string& stored) {
   if (name.starts_with(kPaligemma)) {
     std::string_view rest = std::string_view(name).substr(kPaligemma.size());
     for (auto [from, to] : kBefore452)
-      if (rest.starts_with(from)) return std::string(kPaligemma) + std::string(to) + std::string(rest.substr(from.size()));
+      if (rest.starts_with(from))
+        return std::string(kPaligemma) + std::string(to) + std::string(rest.substr(from.size()));
   }
   for (auto [from, to] : kAliases)
     if (name.starts_with(from)) return std::string(to) + name.substr(from.size());
   // Left over from a pi0 checkpoint that was converted: lerobot drops these as well.
   if (name.starts_with("state_proj.")) return "";
-  bool expert_norm = name.starts_with(kExpert) && (name.ends_with("layernorm.weight") || name.ends_with("model.norm.weight"));
+  bool expert_norm =
+      name.starts_with(kExpert) && (name.ends_with("layernorm.weight") || name.ends_with("model.norm.weight"));
   return expert_norm ? "" : name;
 }
 

@@ -19,10 +19,8 @@ void Model::weights(Weights& w, const Config& c) {
   w.unused(language + "norm.weight", {c.prefix.width});
   expert.weights(w, c.expert, "expert", std::string(kExpert), GemmaNorm::adaptive, GemmaEnd::whole);
   w.unused(std::string(kExpertHead), {c.vocabulary, c.expert.width});
-  w.linear(action_in, {.group = "head",
-                       .parts = {{std::string(kActionIn), c.expert.width}},
-                       .K = c.action_dim,
-                       .bias = true});
+  w.linear(action_in,
+           {.group = "head", .parts = {{std::string(kActionIn), c.expert.width}}, .K = c.action_dim, .bias = true});
   w.linear(action_out, {.group = "head",
                         .parts = {{std::string(kActionOut), c.action_dim}},
                         .K = c.expert.width,

@@ -49,12 +49,12 @@ struct State {
   Slot<std::int32_t> prompt_length;     // valid tokens
   Slot<std::int32_t> prefix_length;     // valid prefix rows: images and tokens
   Slot<NoiseKey> noise;
-  Tensor given_noise;  // [C, A] f32
-  Tensor x;            // [C, A] f32: noise, then the normalised actions
-  Tensor robot_state;  // [R] f32, added to relative actions
-  Tensor relative;     // [R] f32, 1 where it is added; unset: no relative actions
+  Tensor given_noise;    // [C, A] f32
+  Tensor x;              // [C, A] f32: noise, then the normalised actions
+  Tensor robot_state;    // [R] f32, added to relative actions
+  Tensor relative;       // [R] f32, 1 where it is added; unset: no relative actions
   Tensor scale, offset;  // [R] f32
-  Tensor actions;      // [C, R] f32, robot units
+  Tensor actions;        // [C, R] f32, robot units
   RotaryTable rotary;
   KvCache vision_kv, kv;
 

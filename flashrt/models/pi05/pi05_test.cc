@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // pi0.5 against what lerobot and openpi compute themselves (golden/, made by tools/oracle).
+#include "flashrt/models/pi05/pi05.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,7 +14,6 @@
 #include "flashrt/core/readings.h"
 #include "flashrt/io/json.h"
 #include "flashrt/io/safetensors.h"
-#include "flashrt/models/pi05/pi05.h"
 
 namespace flashrt {
 namespace {
@@ -236,9 +237,8 @@ TEST_P(Pi05Golden, EveryKernelMatchesItsReference) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Pi05Golden, ::testing::ValuesIn(cases()), [](const auto& info) {
-  return info.param.folder + "_" + info.param.name;
-});
+INSTANTIATE_TEST_SUITE_P(All, Pi05Golden, ::testing::ValuesIn(cases()),
+                         [](const auto& info) { return info.param.folder + "_" + info.param.name; });
 
 TEST(Pi05, RelativeActionsAreAddedToTheState) {
   Case c{"openpi_tiny", "three_cameras"};
@@ -257,7 +257,7 @@ TEST(Pi05, TimesAndEmbeddingMatchThePublishedValues) {
   Arena arena(1 << 20);
   Tensor e = arena.tensor({10, 1024}, DType::f32);
   pi05::time_embedding(c, e);
-  const std::pair<int, float> at_one[] = {{1, -0.7832190f}, {2, 0.8717405f},  {255, -0.2528857f}, {511, 1.0f},
+  const std::pair<int, float> at_one[] = {{1, -0.7832190f},   {2, 0.8717405f},   {255, -0.2528857f}, {511, 1.0f},
                                           {513, -0.6217460f}, {767, 0.9674962f}, {1023, 0.0f}};
   for (auto [i, v] : at_one) EXPECT_NEAR(e.row<float>(0)[i], v, 1e-6) << i;
   const std::pair<int, float> at_nine[] = {

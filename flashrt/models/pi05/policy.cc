@@ -78,7 +78,8 @@ class Policy final : public PolicyModel {
     require(program != programs_.end(), "no program for {} cameras and {} prompt tokens (at most {} and {})", views,
             length, config_.cameras.size(), config_.prompt_tokens);
     for (std::int32_t id : in.tokens)
-      require(id >= 0 && id < config_.vocabulary, "token id {} is outside the vocabulary of {}", id, config_.vocabulary);
+      require(id >= 0 && id < config_.vocabulary, "token id {} is outside the vocabulary of {}", id,
+              config_.vocabulary);
     std::copy(in.tokens.begin(), in.tokens.end(), state_.tokens.as<std::int32_t>());
     state_.prompt_length.set(static_cast<std::int32_t>(length));
     state_.prefix_length.set(static_cast<std::int32_t>(views * config_.vision.tokens() + length));
@@ -87,7 +88,8 @@ class Policy final : public PolicyModel {
     if (state_.relative) {
       // A dimension behind the state's end can only be absolute.
       for (std::size_t d = in.state.size(); d < processing_.relative.size(); ++d)
-        require(!processing_.relative[d], "action {} is relative to a state that has only {} values", d, in.state.size());
+        require(!processing_.relative[d], "action {} is relative to a state that has only {} values", d,
+                in.state.size());
       std::copy_n(in.state.begin(), std::min<std::int64_t>(std::ssize(in.state), config_.robot_action_dim),
                   state_.robot_state.as<float>());
     }
@@ -145,8 +147,7 @@ class Policy final : public PolicyModel {
     info_.action_dim = config_.robot_action_dim;
     info_.model_action_dim = config_.action_dim;
     require(processing_.action.identity() || normalized_actions_ ||
-                processing_.action.width() == config_.robot_action_dim ||
-                checkpoint.layout == Layout::openpi,
+                processing_.action.width() == config_.robot_action_dim || checkpoint.layout == Layout::openpi,
             "{}: config.json says an action of {} dimensions, its statistics have {}", info_.source,
             config_.robot_action_dim, processing_.action.width());
     info_.horizon = config_.horizon;

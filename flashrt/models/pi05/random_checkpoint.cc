@@ -69,7 +69,8 @@ Json normalizer_json(const char* registry_name, const char* state_file) {
 
 void write_statistics(const std::filesystem::path& file, const Config& c) {
   SafetensorsWriter writer(file);
-  const std::pair<const char*, std::int64_t> features[] = {{"observation.state", c.state_dim}, {"action", c.robot_action_dim}};
+  const std::pair<const char*, std::int64_t> features[] = {{"observation.state", c.state_dim},
+                                                           {"action", c.robot_action_dim}};
   for (auto [feature, width] : features)
     for (const char* key : {".q01", ".q99"}) writer.declare(std::string(feature) + key, StoredType::f32, {width});
   for (auto [feature, width] : features) {
@@ -81,7 +82,8 @@ void write_statistics(const std::filesystem::path& file, const Config& c) {
 
 }  // namespace
 
-void save_random_checkpoint(const std::filesystem::path& folder, const std::string& shape, const ModelOptions& options) {
+void save_random_checkpoint(const std::filesystem::path& folder, const std::string& shape,
+                            const ModelOptions& options) {
   Checkpoint checkpoint = random_checkpoint(shape, options);
   std::filesystem::create_directories(folder);
   require(!std::filesystem::exists(folder / "config.json"), "{}: there is a checkpoint already; name another folder",
