@@ -68,10 +68,11 @@ class WeightLoader final : public Weights {
   void load(Device&);
 
  private:
-  using Job = std::function<void(std::vector<float>& scratch)>;
+  struct Job {
+    std::vector<std::string> tensors;  // that it reads parts of
+    std::function<void(std::vector<float>& scratch)> run;
+  };
   void add_panels(const Linear& out, const LinearSpec& spec);
-  // Rows that are read once: their pages leave this process, so that file and packed copy are never both resident.
-  void take_rows(const std::string& name, std::int64_t first, std::int64_t count, float* out) const;
 
   const TensorSource& source_;
   const Precision& precision_;
