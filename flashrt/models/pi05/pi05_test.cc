@@ -9,11 +9,12 @@
 #include <fstream>
 #include <map>
 
-#include "flashrt/api/flashrt.h"
+#include "flashrt/backends/cpu/cpu_device.h"
 #include "flashrt/core/packed_rhs.h"
 #include "flashrt/core/readings.h"
 #include "flashrt/io/json.h"
 #include "flashrt/io/safetensors.h"
+#include "flashrt/models/pi05/policy.h"
 
 namespace flashrt {
 namespace {
@@ -49,17 +50,18 @@ class Golden {
     for (std::int64_t id : json_.at("token_ids").integers()) ids.push_back(static_cast<std::int32_t>(id));
     return ids;
   }
-  // Images in the policy's camera order; cameras the case does not have are missing.
-  std::vector<CameraImage> images(const std::vector<std::string>& cameras) {
-    std::vector<CameraImage> list;
+  // Images in the policy's camera order; cameras the case does not have have no pixels.
+  std::vector<ImageView> images(const std::vector<std::string>& cameras) {
+    std::vector<ImageView> list;
     for (const std::string& camera : cameras) {
       std::string name = case_.name + "/images/" + camera.substr(camera.rfind('.') + 1);
       const TensorInfo* info = values_.find(name);
-      CameraImage image;
+      ImageView image;
       if (info) {
         image.pixels = reinterpret_cast<const std::uint8_t*>(values_.files().front().view(name).data);
-        image.height = info->shape[0];
-        image.width = info->shape[1];
+        image.height = static_cast<std::int32_t>(info->shape[0]);
+        image.width = static_cast<std::int32_t>(info->shape[1]);
+        image.pitch = 3 * image.width;
       }
       list.push_back(image);
     }
@@ -72,11 +74,21 @@ class Golden {
   SafetensorsSource values_;
 };
 
-LoadOptions options_for(const Case& c, const Golden& g, const std::string& precision) {
-  LoadOptions o;
+// A checkpoint loaded on a crew of two.
+struct Policy {
+  std::unique_ptr<Device> device;
+  std::unique_ptr<PolicyModel> model;
+};
+Policy load(const std::string& folder, const ModelOptions& o) {
+  Policy p;
+  p.device = cpu::make_device({.threads = 2, .pin = false});
+  p.model = pi05::make_policy(*p.device, pi05::open_checkpoint(kGolden / folder, o), o);
+  return p;
+}
+
+ModelOptions options_for(const Case& c, const Golden& g, const std::string& precision) {
+  ModelOptions o;
   o.precision = precision;
-  o.threads = 2;
-  o.pin = false;
   o.steps = g.steps();
   if (c.folder == "openpi_tiny") {
     o.state_in_prompt = g.json().boolean("state_in_prompt");
@@ -108,17 +120,20 @@ struct Trace {
 Trace run(Policy& policy, Golden& g) {
   std::vector<float> state = g.get("state"), noise = g.get("noise");
   std::vector<std::int32_t> ids = g.token_ids();
-  Observation o;
-  o.images = g.images(policy.info().cameras);
-  o.state = state;
-  o.noise = noise;
-  o.tokens = ids;
-  policy.prepare(o);
+  std::vector<ImageView> images = g.images(policy.model->info().cameras);
+  PolicyInputs in;
   std::int64_t views = 0;
-  for (const CameraImage& m : o.images) views += m.pixels != nullptr;
-  Program p = policy.model().record(views, std::ssize(ids), Reading::fast);
+  for (const ImageView& m : images) {
+    in.images.push_back(m.pixels ? &m : nullptr);
+    views += m.pixels != nullptr;
+  }
+  in.state = state;
+  in.noise = noise;
+  in.tokens = ids;
+  policy.model->prepare(in);
+  Program p = policy.model->record(views, std::ssize(ids), Reading::fast);
   Trace t;
-  Tensor x = policy.model().model_actions();
+  Tensor x = policy.model->model_actions();
   for (std::size_t i = 0; i < p.steps().size(); ++i) {
     p.replay_step(i);
     const Step& s = p.steps()[i];
@@ -150,13 +165,13 @@ Trace run(Policy& policy, Golden& g) {
   for (std::size_t i = 0; i + chunk < xs.size(); ++i)
     t.values["v"].push_back((xs[i] - xs[i + chunk]) * static_cast<float>(g.steps()));
   xs.resize(xs.size() - chunk);
-  t.actions = rows_of(policy.model().actions());
+  t.actions = rows_of(policy.model->actions());
   return t;
 }
 
 // Upstream runs the tower on black pictures for absent cameras as well, behind those that are present.
-std::vector<float> of_present_cameras(const std::vector<float>& all, const std::vector<CameraImage>& images) {
-  auto present = std::count_if(images.begin(), images.end(), [](const CameraImage& m) { return m.pixels != nullptr; });
+std::vector<float> of_present_cameras(const std::vector<float>& all, const std::vector<ImageView>& images) {
+  auto present = std::count_if(images.begin(), images.end(), [](const ImageView& m) { return m.pixels != nullptr; });
   return {all.begin(), all.begin() + std::ssize(all) / std::ssize(images) * present};
 }
 
@@ -164,12 +179,13 @@ class Pi05Golden : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Pi05Golden, F32MatchesUpstreamAtEveryStage) {
   Golden g(GetParam());
-  Policy policy = load_model(kGolden / GetParam().folder, options_for(GetParam(), g, "f32"));
+  Policy policy = load(GetParam().folder, options_for(GetParam(), g, "f32"));
   Trace t = run(policy, g);
   for (const char* key : {"image_features", "prefix_k", "prefix_v", "x", "v", "actions_normalized"}) {
     if (!g.has(key)) continue;
     std::vector<float> expected = g.get(key);
-    if (std::string(key) == "image_features") expected = of_present_cameras(expected, g.images(policy.info().cameras));
+    if (std::string(key) == "image_features")
+      expected = of_present_cameras(expected, g.images(policy.model->info().cameras));
     Difference d = difference(t.values.at(key), expected);
     EXPECT_LE(d.relative_l2, 1e-5) << key << " max abs " << d.max_abs;
     EXPECT_TRUE(d.finite) << key;
@@ -194,40 +210,40 @@ void expect_close(const std::vector<float>& actual, const std::vector<float>& ex
 
 TEST_P(Pi05Golden, Bf16) {
   Golden g(GetParam());
-  Policy policy = load_model(kGolden / GetParam().folder, options_for(GetParam(), g, "bf16"));
+  Policy policy = load(GetParam().folder, options_for(GetParam(), g, "bf16"));
   Trace t = run(policy, g);
-  auto width = static_cast<std::size_t>(policy.info().model_action_dim);
+  auto width = static_cast<std::size_t>(policy.model->info().model_action_dim);
   expect_close(t.values.at("actions_normalized"), g.get("actions_normalized"), width, 0.9999, 0.03);
 }
 
 TEST_P(Pi05Golden, Int8) {
   Golden g(GetParam());
-  Policy policy = load_model(kGolden / GetParam().folder, options_for(GetParam(), g, "int8"));
+  Policy policy = load(GetParam().folder, options_for(GetParam(), g, "int8"));
   Trace t = run(policy, g);
-  auto width = static_cast<std::size_t>(policy.info().model_action_dim);
+  auto width = static_cast<std::size_t>(policy.model->info().model_action_dim);
   expect_close(t.values.at("actions_normalized"), g.get("actions_normalized"), width, 0.999, 0.08);
 }
 
 TEST_P(Pi05Golden, PromptGivesUpstreamsTokens) {
   Golden g(GetParam());
-  Policy policy = load_model(kGolden / GetParam().folder, options_for(GetParam(), g, "f32"));
+  Policy policy = load(GetParam().folder, options_for(GetParam(), g, "f32"));
   std::vector<float> state = g.get("state");
   if (GetParam().name == "prompt_cut_at_the_limit") {
     // Upstream cuts the state and "Action:" off without a word; here that is an error.
-    EXPECT_THROW(policy.model().tokens(g.json().string("prompt"), state), Error);
+    EXPECT_THROW(policy.model->tokens(g.json().string("prompt"), state), Error);
     return;
   }
-  EXPECT_EQ(policy.model().tokens(g.json().string("prompt"), state), g.token_ids());
+  EXPECT_EQ(policy.model->tokens(g.json().string("prompt"), state), g.token_ids());
 }
 
 TEST_P(Pi05Golden, EveryKernelMatchesItsReference) {
   Golden g(GetParam());
   for (const char* precision : {"f32", "bf16", "int8"}) {
-    Policy policy = load_model(kGolden / GetParam().folder, options_for(GetParam(), g, precision));
+    Policy policy = load(GetParam().folder, options_for(GetParam(), g, precision));
     run(policy, g);
     std::int64_t views = 0;
-    for (const CameraImage& m : g.images(policy.info().cameras)) views += m.pixels != nullptr;
-    Program p = policy.model().record(views, std::ssize(g.token_ids()), Reading::fast);
+    for (const ImageView& m : g.images(policy.model->info().cameras)) views += m.pixels != nullptr;
+    Program p = policy.model->record(views, std::ssize(g.token_ids()), Reading::fast);
     for (const StepDifference& s : check(p)) {
       // A value on the edge between two integers or two bf16 values may go either way: one part in 127, or in 256.
       double bound = std::string(precision) == "f32" ? 2e-5 : 8e-3;
@@ -243,9 +259,9 @@ INSTANTIATE_TEST_SUITE_P(All, Pi05Golden, ::testing::ValuesIn(cases()),
 TEST(Pi05, RelativeActionsAreAddedToTheState) {
   Case c{"openpi_tiny", "three_cameras"};
   Golden g(c);
-  LoadOptions o = options_for(c, g, "f32");
+  ModelOptions o = options_for(c, g, "f32");
   o.relative_dims = {0, 1, 2, 3, 4, 5};
-  Policy policy = load_model(kGolden / c.folder, o);
+  Policy policy = load(c.folder, o);
   Trace t = run(policy, g);
   EXPECT_LE(difference(t.actions, g.get("actions_absolute")).relative_l2, 1e-5);
 }
