@@ -73,7 +73,7 @@ Measured measure(const Flags& flags, Policy& policy, const Observation& observat
   m.stats = latency_stats(m.samples_ms);
   m.replay_stats = latency_stats(m.replay_ms);
   if (flags.stages)
-    for (const StepTime& t : explain(program, 1)) m.stage_ms[stage_of(t.label)] += t.us / 1e3;
+    for (const StepTime& t : explain(program, 2)) m.stage_ms[stage_of(t.label)] += t.us / 1e3;
   return m;
 }
 

@@ -37,8 +37,10 @@ void add_load_options(CLI::App& app, LoadOptions& o, std::vector<std::string>& k
       ->capture_default_str();
   app.add_option("--tokenizer", o.tokenizer, "SentencePiece file; by default tokenizer.model beside the checkpoint");
   app.add_option("--norm-asset", o.norm_asset, "openpi checkpoints: which folder of assets holds the statistics");
-  app.add_flag("--state-in-prompt,!--no-state-in-prompt", o.state_in_prompt,
-               "Whether the state is part of the prompt; by default as the checkpoint says");
+  // A function, since the library would set an optional to false where the flag is not given.
+  app.add_flag_function(
+      "--state-in-prompt,!--no-state-in-prompt", [&o](std::int64_t count) { o.state_in_prompt = count > 0; },
+      "Whether the state is part of the prompt; by default as the checkpoint says");
   app.add_option("--state-prompt-dims", o.state_prompt_dims, "Width that the state is padded to in the prompt");
   app.add_option("--action-dim", o.action_dim, "Width of a robot action where the checkpoint does not say (openpi)");
   app.add_option("--relative-dims", o.relative_dims, "Actions relative to the state, as 0,1,2, where it does not say")
