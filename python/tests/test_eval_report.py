@@ -16,7 +16,7 @@ def episode(task="reach", seed=0, success=True, steps=8, frames=5):
     return Episode(task, seed, success, steps, [1.0, 2.0, 3.0], pictures)
 
 
-@pytest.mark.parametrize("wins, count, low, high", [  # the score interval, worked out by hand
+@pytest.mark.parametrize("wins, count, low, high", [  # Wilson score interval
     (0, 50, 0.0, 0.0713476), (50, 50, 0.9286524, 1.0), (40, 50, 0.6696293, 0.8875614), (1, 3, 0.0614919, 0.7923404),
 ])
 def test_wilson(wins, count, low, high):

@@ -46,14 +46,21 @@ class EnginePolicy:
                                   state=observation.state, noise=noise)
 
 
+def training_folder() -> Path:
+    """The repository's training folder: beside this file in a checkout, else in the folder one is in."""
+    tried = [root / "training" for root in (Path(__file__).resolve().parents[3], Path.cwd())]
+    for folder in tried:
+        if (folder / "policy.py").is_file() and (folder / "model.py").is_file():
+            return folder
+    raise FileNotFoundError(f"the torch engine is the training code, which is not at {' or '.join(map(str, tried))}: "
+                            "run this from the root of the repository")
+
+
 class TorchReference:
     """The training code of this repository with the same weights, in float32."""
 
     def __init__(self, card: Card, threads: int = 0):
-        folder = Path(__file__).resolve().parents[3] / "training"
-        if not (folder / "policy.py").is_file():
-            raise FileNotFoundError(f"--engine torch runs the training code, which is not at {folder}: "
-                                    "run it from a checkout of the repository, with its python folder on PYTHONPATH")
+        folder = training_folder()
         sys.path.insert(0, str(folder))
         try:
             import torch
