@@ -137,6 +137,7 @@ void run(const ResizeImage& op, const Exec& exec) noexcept {
     fill(y, 3 * f.left, op.pad);
     fill(y + 3 * (f.left + f.width), 3 * (W - f.left - f.width), op.pad);
   }
+  if (rows.first == rows.last) return;
   if (op.rule == ResizeRule::pillow_pad)
     pillow(op, f, rows, exec.scratch);
   else
