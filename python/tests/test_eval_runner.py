@@ -10,7 +10,7 @@ import pytest
 from flash_rt.eval import compare
 from flash_rt.eval.card import Card
 from flash_rt.eval.environment import Interface, Observation
-from flash_rt.eval.policies import chunk_noise
+from flash_rt.eval.policies import Blind, chunk_noise
 from flash_rt.eval.runner import run_episode
 
 CARD = Card(pathlib.Path("."), ("eye",), 1, 1, 2, 4, 3, 10)
@@ -73,6 +73,13 @@ def test_noise_is_the_episodes_and_the_chunks_own():
     assert not np.array_equal(first[0][1], first[1][1])
     assert chunk_noise(CARD, 3, 0).shape == (4, 2)
     assert not np.array_equal(chunk_noise(CARD, 3, 0), chunk_noise(CARD, 4, 0))
+
+
+def test_blind_hides_the_pictures_only():
+    told = []
+    seeing = SimpleNamespace(card=CARD, name="p", predict=lambda o, n: told.append(o) or np.ones((4, 1), np.float32))
+    assert run_episode(Line(), "line", Blind(seeing), seed=0, execute=3).success
+    assert all((o.images["eye"] == 128).all() for o in told) and [float(o.state[0]) for o in told] == [0.0, 3.0]
 
 
 def test_recording_round_trip(tmp_path):

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from . import compare, report
 from .card import Card, PolicyMismatch, check_interface, read_card
-from .policies import EnginePolicy, Policy, TorchReference
+from .policies import Blind, EnginePolicy, Policy, TorchReference
 from .runner import Episode, run_episode
 
 ADAPTERS = {"metaworld": ("metaworld", "MetaWorld"), "libero": ("libero", "Libero")}
@@ -84,6 +84,7 @@ def run_simulator(args: argparse.Namespace) -> int:
     for index, precision in enumerate(args.precision if args.engine == "flashrt" else ["f32"]):
         policy = (EnginePolicy(card, precision, args.threads) if args.engine == "flashrt"
                   else TorchReference(card, args.threads))
+        policy = Blind(policy) if args.blind else policy
         began = time.monotonic()
         episodes = evaluate(cls, card, policy, tasks, args, args.out if index == 0 else None)
         result = report.summary(episodes)
@@ -177,6 +178,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         sub.add_argument("--tasks", nargs="+", help="default: all")
         sub.add_argument("--episodes", type=int, default=50, help="per task")
         sub.add_argument("--engine", choices=("flashrt", "torch"), default="flashrt")
+        sub.add_argument("--blind", action="store_true", help="grey pictures: does the task need looking?")
         sub.add_argument("--execute", type=int, default=0, help="actions executed per chunk (0: the policy's own)")
         sub.add_argument("--max-steps", type=int, default=0, help="end an episode earlier than the simulator does")
         sub.add_argument("--out", type=Path, default=Path("eval_out"), help="folder for the report and pictures")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,7 @@ class Policy(Protocol):
     """Runs one observation; the same noise gives comparable actions whatever runs it."""
 
     name: str
+    card: Card
 
     def predict(self, observation: Observation, noise: np.ndarray) -> np.ndarray:
         """noise [horizon, model_action_dim] -> actions [horizon, action_dim] in the robot's units."""
@@ -74,6 +76,17 @@ class TorchReference:
     def predict(self, observation: Observation, noise: np.ndarray) -> np.ndarray:
         images = np.stack(ordered_images(self.card, observation))[None]
         return self.model.batch(images, observation.state[None], [observation.prompt], noise[None])[0]
+
+
+class Blind:
+    """A policy that sees only grey: the control experiment that shows whether a task needs looking."""
+
+    def __init__(self, policy: Policy):
+        self.policy, self.card, self.name = policy, policy.card, f"{policy.name}, blind"
+
+    def predict(self, observation: Observation, noise: np.ndarray) -> np.ndarray:
+        grey = {name: np.full_like(picture, 128) for name, picture in observation.images.items()}
+        return self.policy.predict(replace(observation, images=grey), noise)
 
 
 def chunk_noise(card: Card, seed: int, chunk: int) -> np.ndarray:
