@@ -7,7 +7,6 @@
 #pragma once
 
 #include <span>
-
 #include <vector>
 
 #include "flashrt/backends/cpu/features.h"
@@ -24,25 +23,24 @@
 #define FLASHRT_ISA_FEATURE ::flashrt::cpu::kPortable
 #endif
 
-#define FLASHRT_CPU_ROWS(Op)                                                   \
-  namespace avx512 {                                                           \
-  std::span<const Kernel<Op>> rows(const Op*);                                 \
-  }                                                                            \
-  namespace avx2 {                                                             \
-  std::span<const Kernel<Op>> rows(const Op*);                                 \
-  }                                                                            \
-  namespace portable {                                                         \
-  std::span<const Kernel<Op>> rows(const Op*);                                 \
-  }                                                                            \
-  template <>                                                                  \
-  std::span<const Kernel<Op>> cpu_kernels<Op>() {                              \
-    static const std::vector<Kernel<Op>> all = [] {                            \
-      std::vector<Kernel<Op>> v;                                               \
-      for (auto set : {avx512::rows(static_cast<const Op*>(nullptr)),          \
-                       avx2::rows(static_cast<const Op*>(nullptr)),            \
-                       portable::rows(static_cast<const Op*>(nullptr))})       \
-        v.insert(v.end(), set.begin(), set.end());                             \
-      return v;                                                                \
-    }();                                                                       \
-    return all;                                                                \
+#define FLASHRT_CPU_ROWS(Op)                                                                                       \
+  namespace avx512 {                                                                                               \
+  std::span<const Kernel<Op>> rows(const Op*);                                                                     \
+  }                                                                                                                \
+  namespace avx2 {                                                                                                 \
+  std::span<const Kernel<Op>> rows(const Op*);                                                                     \
+  }                                                                                                                \
+  namespace portable {                                                                                             \
+  std::span<const Kernel<Op>> rows(const Op*);                                                                     \
+  }                                                                                                                \
+  template <>                                                                                                      \
+  std::span<const Kernel<Op>> cpu_kernels<Op>() {                                                                  \
+    static const std::vector<Kernel<Op>> all = [] {                                                                \
+      std::vector<Kernel<Op>> v;                                                                                   \
+      for (auto set : {avx512::rows(static_cast<const Op*>(nullptr)), avx2::rows(static_cast<const Op*>(nullptr)), \
+                       portable::rows(static_cast<const Op*>(nullptr))})                                           \
+        v.insert(v.end(), set.begin(), set.end());                                                                 \
+      return v;                                                                                                    \
+    }();                                                                                                           \
+    return all;                                                                                                    \
   }
