@@ -44,7 +44,8 @@ def main() -> None:
     shape = []
     for flag in ("views", "prompt_tokens", "steps", "horizon", "threads", "reps"):
         shape += ["--" + flag.replace("_", "-"), str(getattr(args, flag))]
-    ours = {f"flashrt {q}": [args.flashrt, "bench", "pi05", "--random", "--precision", q] for q in args.precision.split(",")}
+    bench = [args.flashrt, "bench", "pi05", "--random", "--precision"]
+    ours = {f"flashrt {q}": [*bench, q] for q in args.precision.split(",")}
     peers = {f"torch bf16 {m}": [args.python, str(PEER), "--mode", m] for m in args.mode.split(",")}
     sides = {name: [*command, *shape, "--json"] for name, command in (ours | peers).items()}
 
@@ -56,7 +57,8 @@ def main() -> None:
     for name in sides:
         runs = [r[name] for r in rounds]
         samples = sorted(s for r in runs for s in r["samples_ms"])
-        stages = ", ".join(f"{s} {statistics.median(r[s + '_ms'] for r in runs):.0f}" for s in ("vision", "prefix", "denoise"))
+        median = {s: statistics.median(r[s + "_ms"] for r in runs) for s in ("vision", "prefix", "denoise")}
+        stages = ", ".join(f"{s} {ms:.0f}" for s, ms in median.items())
         peak = max(r["peak_gops"] for r in runs)
         listed = " ".join(f"{s:.0f}" for s in samples)
         print(f"{name:20} p50 {statistics.median(samples):.0f} ms ({stages}); peak {peak:.0f} GOP/s; calls {listed}")

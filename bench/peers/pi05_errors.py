@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far the engine's actions are from upstream's own, for every golden of pi0.5 and every precision.
 
-Runs `flashrt run` as a user would, pictures as PNG files, and prints a Markdown table: relative L2 and 1 - cosine of the
-chunk in robot units, and the largest error of one value as a share of the largest value.
+Runs `flashrt run` as a user would, pictures as PNG files, and prints a Markdown table: relative L2 and 1 - cosine of
+the chunk in robot units, and the largest error of one value as a share of the largest value.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 """pi0.5 as one would write it in PyTorch to be fast: the forward that the peer times and verifies.
 
 Nothing is left in that helps only us: q, k and v are one matmul and so are gate and up, attention is
-F.scaled_dot_product_attention, the eight query heads that share one key head are folded into the rows (no copy of keys),
-padding tokens and the dead part of the last prefix layer are dropped, and everything that depends on the flow time alone
-is computed once, before timing.
+F.scaled_dot_product_attention, the eight query heads that share one key head are folded into the rows (no copy of
+keys), padding tokens and the dead part of the last prefix layer are dropped, and everything that depends on the flow
+time alone is computed once, before timing.
 """
 
 import math
@@ -150,7 +150,8 @@ class GemmaLayer(nn.Module):
         q, k, v = qk[:, : c.heads], qk[:, c.heads], qkv[:, c.heads + 1]
         keys, values = (k, v) if past is None else (torch.cat([past[0], k]), torch.cat([past[1], v]))
         # All heads read the same keys and nothing is masked, so heads are rows: [1, 1, T * H, hd].
-        a = F.scaled_dot_product_attention(q.reshape(1, 1, T * c.heads, c.head_dim), keys[None, None], values[None, None])
+        q = q.reshape(1, 1, T * c.heads, c.head_dim)
+        a = F.scaled_dot_product_attention(q, keys[None, None], values[None, None])
         a = self.o(a.view(T, c.heads * c.head_dim))
         x = x + (a if modulation is None else modulation[0, 2] * a)
         gate, up = self.gate_up(self.norm(x, 1, modulation)).chunk(2, dim=-1)
@@ -190,7 +191,9 @@ class Step(nn.Module):
         self.c, E = c.expert, c.expert.width
         self.action_in = w.linear(["action_in_proj"], [E], c.action_dim, bias=True, dtype=torch.float32)
         self.action_out = w.linear(["action_out_proj"], [c.action_dim], E, bias=True, dtype=torch.float32)
-        self.layers = nn.ModuleList(GemmaLayer(w, c.expert, f"{EXPERT}layers.{i}.", adaptive=True) for i in range(c.expert.depth))
+        self.layers = nn.ModuleList(
+            GemmaLayer(w, c.expert, f"{EXPERT}layers.{i}.", adaptive=True) for i in range(c.expert.depth)
+        )
 
     def forward(self, x, keys, values, cos, sin, modulation) -> Tensor:  # x [C, A] f32
         h = self.action_in(x).to(modulation.dtype)
@@ -209,9 +212,8 @@ class Time:
         f32 = torch.float32
         self.mlp_in = w.linear(["time_mlp_in"], [E], E, bias=True, dtype=f32)
         self.mlp_out = w.linear(["time_mlp_out"], [E], E, bias=True, dtype=f32)
-        names = [
-            f"{EXPERT}layers.{i}.{norm}.dense" for i in range(c.expert.depth) for norm in ("input_layernorm", "post_attention_layernorm")
-        ]
+        both = ("input_layernorm", "post_attention_layernorm")
+        names = [f"{EXPERT}layers.{i}.{norm}.dense" for i in range(c.expert.depth) for norm in both]
         self.norms = [w.linear([n], [3 * E], E, bias=True, dtype=f32) for n in [*names, EXPERT + "norm.dense"]]
 
     def condition(self, times: Tensor) -> Tensor:  # [steps] -> [steps, E]

@@ -31,7 +31,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--warmup", type=int, default=1)
     p.add_argument("--precision", choices=("bf16", "f32"), default="bf16")
     p.add_argument("--mode", default="eager,compile", help="one or both of eager, compile")
-    p.add_argument("--json", action="store_true", help="the default and only form; taken so that both peers share flags")
+    p.add_argument("--json", action="store_true", help="the only form; taken so that both sides share flags")
     p.add_argument("--verify", action="store_true", help="compare with the goldens instead of timing")
     golden = Path(__file__).resolve().parents[2] / "flashrt/models/pi05/golden/lerobot_tiny"
     p.add_argument("--golden", type=Path, default=golden)
