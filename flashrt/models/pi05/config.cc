@@ -18,7 +18,7 @@ namespace {
 
 using std::filesystem::path;
 
-constexpr std::int64_t kMaxHorizon = 4096, kMaxSteps = 1000, kMaxPrompt = 4096, kMaxDim = 4096;
+constexpr std::int64_t kMaxHorizon = 4096, kMaxSteps = 1000, kMaxPrompt = 4096, kMaxDim = 4096, kMaxCameras = 16;
 
 // Extents of a tensor that must exist with this rank.
 std::vector<std::int64_t> extents(const TensorSource& s, const std::string& name, std::size_t rank) {
@@ -126,6 +126,8 @@ void read_lerobot_config(const JsonReader& j, const RobotProcessing& processing,
       c.state_dim = shape[0];
     }
   }
+  require(std::ssize(c.cameras) <= kMaxCameras, "{}: {} cameras are named, at most {} are supported",
+          j.at("input_features").where(), c.cameras.size(), kMaxCameras);
   auto shape = j.at("output_features").at("action").at("shape").integers(1, kMaxDim);
   require(shape.size() == 1 && shape[0] <= c.action_dim, "{}: an action has one dimension of at most {}",
           j.at("output_features").where(), c.action_dim);
@@ -240,6 +242,11 @@ Checkpoint open_checkpoint(const path& folder, const ModelOptions& options) {
   } else {
     out.processing = read_openpi_processing(folder, options.norm_asset, needed);
     read_openpi_config(json, out.processing, out.config);
+  }
+  if (options.normalized_actions) {
+    require(options.relative_dims.empty(), "relative_dims are of robot units; they do not go with normalized_actions");
+    out.processing.action = {};
+    out.processing.relative.clear();
   }
   apply_options(options, out.config);
   apply_relative(options, out.processing, out.config);

@@ -266,6 +266,18 @@ TEST(Pi05, RelativeActionsAreAddedToTheState) {
   EXPECT_LE(difference(t.actions, g.get("actions_absolute")).relative_l2, 1e-5);
 }
 
+TEST(Pi05, NormalizedActionsAreTheModelsOwn) {
+  for (Case c : {Case{"lerobot_tiny", "native"}, Case{"openpi_tiny", "three_cameras"}}) {
+    Golden g(c);
+    ModelOptions o = options_for(c, g, "f32");
+    o.normalized_actions = true;
+    Policy policy = load(c.folder, o);
+    Trace t = run(policy, g);
+    EXPECT_EQ(t.actions, t.values.at("actions_normalized")) << c;
+    EXPECT_LE(difference(t.actions, g.get("actions_normalized")).relative_l2, 1e-5) << c;
+  }
+}
+
 TEST(Pi05, TimesAndEmbeddingMatchThePublishedValues) {
   pi05::Config c;
   c.expert.width = 1024;
