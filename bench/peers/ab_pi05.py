@@ -23,7 +23,9 @@ def run(command: list[str]) -> dict:
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise SystemExit(f"{command[0]} ended with {done.returncode}")
-    return json.loads(done.stdout)
+    result = json.loads(done.stdout)
+    print(f"  p50 {result['p50_ms']:.0f} ms, peak {result['peak_gops']:.0f} GOP/s", file=sys.stderr, flush=True)
+    return result
 
 
 def main() -> None:
