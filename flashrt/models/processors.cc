@@ -63,8 +63,8 @@ Normalization normalizer_step(const JsonReader& step, const path& folder, bool n
   std::optional<SafetensorsSource> stats;
   if (auto file = step.find("state_file")) {
     path name = file->string();
-    require(name == name.filename() && !name.empty(), "{} must name a file beside it, not {}", file->where(),
-            in_quotes(name.string()));
+    bool plain = name == name.filename() && !name.empty() && name != "." && name != "..";
+    require(plain, "{} must name a file beside it, not {}", file->where(), in_quotes(name.string()));
     stats.emplace(folder / name);
   }
   auto map = config.at("norm_map");

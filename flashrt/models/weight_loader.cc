@@ -36,6 +36,11 @@ void to_channels_last(float* row, std::int64_t channels, std::int64_t pixels, fl
   std::memcpy(row, scratch, static_cast<std::size_t>(channels * pixels) * sizeof(float));
 }
 
+// Integers and 8-bit floats are quantised weights, whose scales this declaration knows nothing of.
+bool is_plain(StoredType t) {
+  return t == StoredType::f32 || t == StoredType::bf16 || t == StoredType::f16 || t == StoredType::f64;
+}
+
 std::vector<std::int64_t> dims(const Shape& s) { return {s.dims.begin(), s.dims.begin() + s.rank}; }
 
 }  // namespace
@@ -141,6 +146,9 @@ void WeightManifest::check(const TensorSource& source) const {
     } else if (info->shape != entry.shape) {
       report(fmt::format("tensor \"{}\" is {}, the model needs {}", name, shape_text(info->shape),
                          shape_text(entry.shape)));
+    } else if (entry.needed && !is_plain(info->type)) {
+      report(
+          fmt::format("tensor \"{}\" is {}; weights without a scale must be F32, F16 or BF16", name, to_string(*info)));
     }
   }
   for (const std::string& name : source.names())
