@@ -73,6 +73,8 @@ class Policy final : public PolicyModel {
     for (const ImageView* image : in.images)
       if (image) state_.images[static_cast<std::size_t>(views++)].set(*image);
     auto length = static_cast<std::int64_t>(in.tokens.size());
+    require(length <= config_.prompt_tokens, "the prompt is {} tokens long, the model takes at most {}", length,
+            config_.prompt_tokens);
     std::int64_t bucket = round_up(std::max<std::int64_t>(length, 1), kPromptBucket);
     auto program = programs_.find({views, bucket});
     require(program != programs_.end(), "no program for {} cameras and {} prompt tokens (at most {} and {})", views,
