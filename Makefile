@@ -10,7 +10,7 @@ setup:
 build: setup
 	@tools/build
 
-demo: build
+demo: setup
 	@tools/demo
 
 test: setup
