@@ -69,7 +69,7 @@ Edit index(std::string text) {
   };
 }
 
-const std::string kQ1 = kLanguage + "layers.1.self_attn.q_proj.weight";
+const std::string kV0 = kLanguage + "layers.0.self_attn.v_proj.weight";
 const std::string kDense1 = kExpert + "layers.1.input_layernorm.dense.weight";
 
 class Pi05RefusesWeights : public testing::TestWithParam<Malformed> {};
@@ -307,10 +307,10 @@ const Malformed kTensors[] = {
      }),
      {"projector", "60", "64"}},
     // Of another type.
-    {"integer_weight", "lerobot_tiny", typed(kQ1, "I32", 4), {declared(kQ1), "I32", "F32"}},
-    {"byte_weight_without_scale", "lerobot_tiny", typed(kQ1, "I8", 1), {declared(kQ1), "I8"}},
-    {"fp8_weight_without_scale", "lerobot_tiny", typed(kQ1, "F8_E4M3", 1), {declared(kQ1), "F8_E4M3"}},
-    {"boolean_weight", "lerobot_tiny", typed(kQ1, "BOOL", 1), {declared(kQ1), "BOOL"}},
+    {"integer_weight", "lerobot_tiny", typed(kV0, "I32", 4), {declared(kV0), "I32", "F32"}},
+    {"byte_weight_without_scale", "lerobot_tiny", typed(kV0, "I8", 1), {declared(kV0), "I8"}},
+    {"fp8_weight_without_scale", "lerobot_tiny", typed(kV0, "F8_E4M3", 1), {declared(kV0), "F8_E4M3"}},
+    {"boolean_weight", "lerobot_tiny", typed(kV0, "BOOL", 1), {declared(kV0), "BOOL"}},
     {"integer_embedding",
      "lerobot_tiny",
      typed(kLanguage + "embed_tokens.weight", "I64", 8),
