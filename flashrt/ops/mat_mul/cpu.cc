@@ -15,7 +15,6 @@ namespace flashrt::FLASHRT_ISA {
 namespace {
 
 constexpr std::int64_t kBlockGroups = 1024;  // of K: 128 KiB of a panel
-constexpr std::int64_t kPrefetchTiles = 4;   // a tile prefetches a quarter of what it reads
 constexpr std::int64_t kMostRowBlocks = 48;  // of one task, so that unfinished sums stay in L2
 constexpr std::int64_t kFineTasks = 4;       // a panel of the last ones is cut into, so that workers end together
 
@@ -82,20 +81,27 @@ void run_task(const MatMul& op, const Cut& cut, const Task& task, const Task& ne
   const bool whole = cut.block_depth >= cut.depth;
   auto* sums = reinterpret_cast<TileSum<T>*>(scratch);
 
+  TileArgs t;
+  t.a_pitch = op.x.row_bytes();
+  t.c_pitch = kPanel;
+  t.row_pitch = op.y.row_bytes();
+
   for (std::int64_t k = 0; k < cut.depth; k += cut.block_depth, panel += block_bytes) {
     const bool last = k + cut.block_depth >= cut.depth;
     const std::byte* coming = !last ? panel + block_bytes : next ? op.w.data + next.panel * panel_bytes : nullptr;
-    TileArgs t;
     t.b = panel;
-    t.a_pitch = op.x.row_bytes();
     t.depth = last ? cut.depth - k : cut.block_depth;
-    t.c_pitch = kPanel;
     t.accumulate = k > 0;
     for (std::int64_t i = task.first; i < task.last; ++i) {
-      const std::int64_t row = cut.first_row(i), count = cut.first_row(i + 1) - row, left = task.last - i;
+      const std::int64_t row = cut.first_row(i), count = cut.first_row(i + 1) - row;
       t.a = op.x.data + row * t.a_pitch + k * kElement;
       t.c = whole ? sums : sums + (row - first_row) * kPanel;
-      t.prefetch = coming && left <= kPrefetchTiles ? coming + (kPrefetchTiles - left) * block_bytes / 4 : nullptr;
+      // Without it the stores of the results would wait for their lines one after another.
+      t.rows_wanted = last ? count : 0;
+      t.row_wanted = op.y.data + row * t.row_pitch + vectors.y_column * bits(op.y.dtype) / 8;
+      // The last four tiles of this block fetch the next one.
+      const std::int64_t left = task.last - i;
+      t.coming = coming && left <= 4 ? coming + (4 - left) * block_bytes / 4 : nullptr;
       multiply_tile<T>(count, vectors.columns, t);
       if (last) finish(op, vectors, row, count, static_cast<const TileSum<T>*>(t.c));
     }

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "flashrt/core/dtype.h"
 #include "flashrt/core/packed_rhs.h"
@@ -33,17 +34,21 @@ struct TileArgs {
   void* c = nullptr;             // TileSum[rows][c_pitch]
   std::int64_t c_pitch = 0;      // elements between rows of c
   bool accumulate = false;       // c += instead of c =
-  // Memory to bring into L2 meanwhile, a quarter as many bytes as the tile reads of the panel; null: none.
-  const std::byte* prefetch = nullptr;
+  // Memory to bring into cache meanwhile, every four groups a little so that the requests do not block the tile's own:
+  // 128 bytes from each of `rows_wanted` places `row_pitch` bytes apart, and from `coming` on (null: nothing) as much
+  // as a quarter of what the tile reads of the panel.
+  const std::byte* row_wanted = nullptr;
+  std::int64_t rows_wanted = 0, row_pitch = 0;
+  const std::byte* coming = nullptr;
 };
 
 namespace tile {
 
 using simd::kRegister;
-using simd::kRegisterLanes;
 using simd::Nf;
 using simd::Ni;
-using simd::Nu;
+typedef std::uint32_t Nu __attribute__((vector_size(kRegister)));
+inline constexpr int kRegisterLanes = kRegister / 4;
 
 template <class V>
 FLASHRT_SIMD V load(const void* p) {
@@ -52,50 +57,47 @@ FLASHRT_SIMD V load(const void* p) {
   return v;
 }
 
-// Four bytes of a row of A, at any address.
-typedef std::uint32_t Word __attribute__((aligned(1), may_alias));
-
-// Operand<T>: a vector of the panel (Rhs), a broadcast group of A (Lhs) and the multiply-add of both into a sum.
+// Operand<T>: how a vector of the panel (Rhs) and a group of a row of A make a sum. row<Third, Offset>() does so for
+// the V vectors of one row, whose group lies at base + Third * pitch + Offset.
 template <DType T>
 struct Operand;
 
 #if defined(FLASHRT_ISA_AVX512)
 
-// A multiply with a broadcast memory operand: no register for A, whose renaming would cost a third of the lookahead.
-// Compilers emit it for none of these.
-#define FLASHRT_TILE_MADD(instruction) asm(instruction " %2%{1to16%}, %1, %0" : "+v"(s) : "v"(b), "m"(*a))
-
-template <>
-struct Operand<DType::f32> {
-  using Sum = Nf;
-  using Rhs = Nf;
-  static constexpr int kRows = 14;
-  FLASHRT_SIMD static Rhs rhs(const std::byte* p) { return load<Nf>(p); }
-  FLASHRT_SIMD static const Word* lhs(const std::byte* p) { return reinterpret_cast<const Word*>(p); }
-  FLASHRT_SIMD static Sum madd(Sum s, const Rhs& b, const Word* a) {
-    FLASHRT_TILE_MADD("vfmadd231ps");
-    return s;
-  }
+// Tells the compiler that an instruction reads memory from an address on.
+struct Bytes {
+  std::byte unknown[1 << 20];
 };
 
-template <>
-struct Operand<DType::bf16> : Operand<DType::f32> {
-  FLASHRT_SIMD static Sum madd(Sum s, const Rhs& b, const Word* a) {
-    FLASHRT_TILE_MADD("vdpbf16ps");
-    return s;
-  }
-};
+// A multiply with a broadcast memory operand and the address spelled out. Compilers broadcast into a register first,
+// whose renaming costs a third of the lookahead, and when given the operand alone they run out of address registers.
+#define FLASHRT_TILE_OPERAND(type, sum_type, instruction)                                                              \
+  template <>                                                                                                          \
+  struct Operand<type> {                                                                                               \
+    using Sum = sum_type;                                                                                              \
+    using Rhs = Nf;                                                                                                    \
+    static constexpr int kRows = 14;                                                                                   \
+    FLASHRT_SIMD static Rhs rhs(const std::byte* p) { return load<Nf>(p); }                                            \
+    template <int Third, int Offset, int V>                                                                            \
+    FLASHRT_SIMD static void row(Sum* s, const Rhs* b, const std::byte* base, std::int64_t pitch) {                    \
+      const auto* all = reinterpret_cast<const Bytes*>(base);                                                          \
+      for (int v = 0; v < V; ++v) {                                                                                    \
+        if constexpr (Third == 0)                                                                                      \
+          asm(instruction " %c[at](%[base])%{1to16%}, %[b], %[s]"                                                      \
+              : [s] "+v"(s[v])                                                                                         \
+              : [b] "v"(b[v]), [base] "r"(base), [at] "i"(Offset), "m"(*all));                                         \
+        else                                                                                                           \
+          asm(instruction " %c[at](%[base],%[pitch],%c[third])%{1to16%}, %[b], %[s]"                                   \
+              : [s] "+v"(s[v])                                                                                         \
+              : [b] "v"(b[v]), [base] "r"(base), [pitch] "r"(pitch), [third] "i"(Third), [at] "i"(Offset), "m"(*all)); \
+      }                                                                                                                \
+    }                                                                                                                  \
+  };
 
-template <>
-struct Operand<DType::i8> : Operand<DType::f32> {
-  using Sum = Ni;
-  FLASHRT_SIMD static Sum madd(Sum s, const Rhs& b, const Word* a) {
-    FLASHRT_TILE_MADD("vpdpbusd");
-    return s;
-  }
-};
-
-#undef FLASHRT_TILE_MADD
+FLASHRT_TILE_OPERAND(DType::f32, Nf, "vfmadd231ps")
+FLASHRT_TILE_OPERAND(DType::bf16, Nf, "vdpbf16ps")
+FLASHRT_TILE_OPERAND(DType::i8, Ni, "vpdpbusd")
+#undef FLASHRT_TILE_OPERAND
 
 #else
 
@@ -105,8 +107,18 @@ FLASHRT_SIMD std::uint32_t load_u32(const std::byte* p) {
   return u;
 }
 
+// Row by row in terms of lhs() and madd().
+template <class Op>
+struct Rows {
+  template <int Third, int Offset, int V, class Sum, class Rhs>
+  FLASHRT_SIMD static void row(Sum* s, const Rhs* b, const std::byte* base, std::int64_t pitch) {
+    const auto a = Op::lhs(base + Third * pitch + Offset);
+    for (int v = 0; v < V; ++v) s[v] = Op::madd(s[v], b[v], a);
+  }
+};
+
 template <>
-struct Operand<DType::f32> {
+struct Operand<DType::f32> : Rows<Operand<DType::f32>> {
   using Sum = Nf;
   using Rhs = Nf;
   using Lhs = Nf;
@@ -121,20 +133,18 @@ struct BfPair {
   Nf even, odd;
 };
 template <>
-struct Operand<DType::bf16> {
+struct Operand<DType::bf16> : Rows<Operand<DType::bf16>> {
   using Sum = Nf;
   using Rhs = BfPair;
   using Lhs = BfPair;
   static constexpr int kRows = 4;
-  [[gnu::always_inline]] static BfPair widen(Nu u) { return {(Nf)(u << 16), (Nf)(u & 0xffff0000u)}; }
-  [[gnu::always_inline]] static Rhs rhs(const std::byte* p) { return widen(load<Nu>(p)); }
-  [[gnu::always_inline]] static Lhs lhs(const std::byte* p) {
+  FLASHRT_SIMD static BfPair widen(Nu u) { return {(Nf)(u << 16), (Nf)(u & 0xffff0000u)}; }
+  FLASHRT_SIMD static Rhs rhs(const std::byte* p) { return widen(load<Nu>(p)); }
+  FLASHRT_SIMD static Lhs lhs(const std::byte* p) {
     const std::uint32_t u = load_u32(p);
     return {Nf{} + std::bit_cast<float>(u << 16), Nf{} + std::bit_cast<float>(u & 0xffff0000u)};
   }
-  [[gnu::always_inline]] static Sum madd(Sum s, const Rhs& b, const Lhs& a) {
-    return s + a.even * b.even + a.odd * b.odd;
-  }
+  FLASHRT_SIMD static Sum madd(Sum s, const Rhs& b, const Lhs& a) { return s + a.even * b.even + a.odd * b.odd; }
 };
 
 // Four 8-bit integers widened to two pairs of 16 bits, elements 0 and 2 and elements 1 and 3: unlike the 8-bit
@@ -151,32 +161,57 @@ FLASHRT_SIMD Ni madd_pairs(TileH a, TileH b) {
 #endif
 }
 template <>
-struct Operand<DType::i8> {
+struct Operand<DType::i8> : Rows<Operand<DType::i8>> {
   using Sum = Ni;
   using Rhs = HalfPairs;
   using Lhs = HalfPairs;
   static constexpr int kRows = 4;
-  [[gnu::always_inline]] static Rhs rhs(const std::byte* p) {
+  FLASHRT_SIMD static Rhs rhs(const std::byte* p) {
     Nu u = load<Nu>(p);
     return {(TileH)(u & 0x00ff00ffu), (TileH)((u >> 8) & 0x00ff00ffu)};
   }
-  [[gnu::always_inline]] static Lhs lhs(const std::byte* p) {
+  FLASHRT_SIMD static Lhs lhs(const std::byte* p) {
     TileH h = (TileH)(Nu{} + load_u32(p));
     return {(TileH)(h << 8) >> 8, h >> 8};
   }
-  [[gnu::always_inline]] static Sum madd(Sum s, const Rhs& b, const Lhs& a) {
+  FLASHRT_SIMD static Sum madd(Sum s, const Rhs& b, const Lhs& a) {
     return s + madd_pairs(a.even, b.even) + madd_pairs(a.odd, b.odd);
   }
 };
 
 #endif
 
-// R rows x V vectors. Rows are addressed from every third one, which x86 can without a register a row.
+// Pointers in integer registers: g++ would add them as a vector and so lose a sum to memory.
+template <int N>
+FLASHRT_SIMD void advance(const std::byte** base, int bytes) {
+#pragma GCC unroll 5
+  for (int i = 0; i < N; ++i) {
+    base[i] += bytes;
+    asm volatile("" : "+r"(base[i]) : : "memory");
+  }
+}
+
+FLASHRT_SIMD void prefetch_pair(const std::byte* p) {
+  _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
+  _mm_prefetch(reinterpret_cast<const char*>(p + 64), _MM_HINT_T0);
+}
+
+// Group G after `base` and `b`, for all rows.
+template <class Op, int G, int V, int... R>
+FLASHRT_SIMD void multiply_group(typename Op::Sum (&sum)[sizeof...(R)][V], const std::byte* const* base,
+                                 std::int64_t pitch, const std::byte* b, std::integer_sequence<int, R...>) {
+  typename Op::Rhs rhs[V];
+  for (int v = 0; v < V; ++v) rhs[v] = Op::rhs(b + G * kGroupBytes + v * kRegister);
+  (Op::template row<R % 3, 4 * G, V>(sum[R], rhs, base[R / 3], pitch), ...);
+}
+
+// R rows x V vectors. Rows are addressed from every third one, as x86 can: base, base + pitch, base + 2 pitch.
 template <DType T, int R, int V>
 [[gnu::noinline]] void multiply(const TileArgs& t) noexcept {
   using Op = Operand<T>;
   using Sum = typename Op::Sum;
   constexpr int kBases = (R + 2) / 3, kUnroll = 4, kGroup = 4 / (bits(T) / 8);
+  constexpr std::make_integer_sequence<int, R> kAll{};
   Sum sum[R][V];
   auto* c = static_cast<TileSum<T>*>(t.c);
 #pragma GCC unroll 16
@@ -184,54 +219,46 @@ template <DType T, int R, int V>
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) sum[r][v] = t.accumulate ? load<Sum>(c + r * t.c_pitch + v * kRegisterLanes) : Sum{};
 
-  const std::byte* base[kBases];
-  for (int i = 0; i < kBases; ++i) base[i] = t.a + 3 * i * t.a_pitch;
   const std::int64_t pitch = t.a_pitch;
+  const std::byte* base[kBases];
+  for (int i = 0; i < kBases; ++i) base[i] = t.a + 3 * i * pitch;
   const std::byte* b = t.b;
-  const std::byte* prefetch = t.prefetch ? t.prefetch : static_cast<const std::byte*>(t.c);
-  const std::int64_t prefetch_step = t.prefetch ? kUnroll * kGroupBytes / 4 : 0;
-
-  auto step = [&](int g) __attribute__((always_inline)) {
-    typename Op::Rhs rhs[V];
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) rhs[v] = Op::rhs(b + g * kGroupBytes + v * kRegister);
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-      const auto lhs = Op::lhs(base[r / 3] + r % 3 * pitch + 4 * g);
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) sum[r][v] = Op::madd(sum[r][v], rhs[v], lhs);
-    }
-  };
+  // Where nothing is wanted, lines that are here anyway are asked for.
+  const std::byte* coming = t.coming ? t.coming : b;
+  const std::int64_t coming_step = t.coming ? kUnroll * kGroupBytes / 4 : 0;
+  const std::byte* wanted = t.rows_wanted ? t.row_wanted : b;
+  std::int64_t rows_wanted = t.rows_wanted;
 
   std::int64_t groups = t.depth / kGroup;
   for (; groups >= kUnroll; groups -= kUnroll) {
-#pragma GCC unroll 4
-    for (int g = 0; g < kUnroll; ++g) step(g);
-    _mm_prefetch(reinterpret_cast<const char*>(prefetch), _MM_HINT_T1);
-    _mm_prefetch(reinterpret_cast<const char*>(prefetch + 64), _MM_HINT_T1);
-    prefetch += prefetch_step;
+    multiply_group<Op, 0, V>(sum, base, pitch, b, kAll);
+    multiply_group<Op, 1, V>(sum, base, pitch, b, kAll);
+    multiply_group<Op, 2, V>(sum, base, pitch, b, kAll);
+    multiply_group<Op, 3, V>(sum, base, pitch, b, kAll);
+    prefetch_pair(coming);
+    coming += coming_step;
+    prefetch_pair(wanted);
+    if (--rows_wanted > 0)
+      wanted += t.row_pitch;
+    else
+      wanted = b;
     b += kUnroll * kGroupBytes;
-    for (int i = 0; i < kBases; ++i) base[i] += 4 * kUnroll;
+    advance<kBases>(base, 4 * kUnroll);
   }
   for (; groups > 0; --groups) {
-    step(0);
+    multiply_group<Op, 0, V>(sum, base, pitch, b, kAll);
     b += kGroupBytes;
-    for (int i = 0; i < kBases; ++i) base[i] += 4;
+    advance<kBases>(base, 4);
   }
   if constexpr (kGroup > 1) {
     if (std::int64_t rest = t.depth % kGroup) {
       // What lies behind a row of A may be another view or unmapped.
-      typename Op::Rhs rhs[V];
-      for (int v = 0; v < V; ++v) rhs[v] = Op::rhs(b + v * kRegister);
-#pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) {
-        std::byte group[4] = {};
-        const std::byte* p = base[r / 3] + r % 3 * pitch;
-        for (std::int64_t i = 0; i < rest * (4 / kGroup); ++i) group[i] = p[i];
-        const auto lhs = Op::lhs(group);
-#pragma GCC unroll 2
-        for (int v = 0; v < V; ++v) sum[r][v] = Op::madd(sum[r][v], rhs[v], lhs);
-      }
+      std::byte last[3 * kBases][4] = {};
+      for (int r = 0; r < R; ++r)
+        for (std::int64_t i = 0; i < rest * (4 / kGroup); ++i) last[r][i] = (base[r / 3] + r % 3 * pitch)[i];
+      for (int i = 0; i < kBases; ++i) base[i] = last[3 * i];
+      advance<kBases>(base, 0);  // the compiler must not know how short they are
+      multiply_group<Op, 0, V>(sum, base, 4, b, kAll);
     }
   }
 #pragma GCC unroll 16
@@ -258,7 +285,7 @@ inline constexpr int kTileRows = tile::Operand<T>::kRows;
 // have room for that. b may point at column 16 of a panel when columns <= 16.
 template <DType T>
 void multiply_tile(std::int64_t rows, std::int64_t columns, const TileArgs& args) noexcept {
-  constexpr int kColumns = 2 * simd::kRegisterLanes;
+  constexpr int kColumns = 2 * tile::kRegisterLanes;
   const std::int64_t blocks = (rows + kTileRows<T> - 1) / kTileRows<T>;
   const std::int64_t width = columns > 16 ? 32 : 16;
   TileArgs t = args;
@@ -268,11 +295,11 @@ void multiply_tile(std::int64_t rows, std::int64_t columns, const TileArgs& args
       t.a = args.a + first * args.a_pitch;
       t.b = args.b + n * (kGroupBytes / kPanel);
       t.c = static_cast<TileSum<T>*>(args.c) + first * args.c_pitch + n;
-      if (simd::kRegisterLanes == 16 && width == 16)
+      if (tile::kRegisterLanes == 16 && width == 16)
         tile::dispatch<T, 1>(count, t);
       else
         tile::dispatch<T, 2>(count, t);
-      t.prefetch = nullptr;
+      t.rows_wanted = 0, t.coming = nullptr;
     }
     first += count;
   }
