@@ -237,6 +237,8 @@ def test_wrong_usage_is_status_2(flashrt, arguments):
     (["--state", "1,2"], "state has 2 values"),
     (["--precision", "int3"], "int3"),
     (["--kernel", "mat_mul"], "OP=ROW"),
+    (["--kernel", "mat_mul=none_such"], "mat_mul=none_such"),
+    (["--kernel", "matmul=avx2"], 'no op "matmul"'),
     (["--threads", "5000"], "5000"),
     (["--views", "7"], "7 views"),
     (["--isa", "avx9"], "avx9"),

@@ -85,7 +85,8 @@ BAD_OPTIONS = {
     "no views": ({"num_views": 0}, flash_rt.Error, "num_views"),
     "a text for the views": ({"num_views": "two"}, TypeError, "num_views must be int"),
     "an unknown instruction set": ({"isa": "avx1024"}, flash_rt.Error, "avx1024"),
-    "an unknown kernel row": ({"kernels": {"mat_mul": "none_such"}}, flash_rt.Error, "none_such|--kernel"),
+    "an unknown kernel row": ({"kernels": {"mat_mul": "none_such"}}, flash_rt.Error, "mat_mul=none_such"),
+    "a kernel of an unknown op": ({"kernels": {"matmul": "avx2"}}, flash_rt.Error, 'no op "matmul"; it has: .*mat_mul'),
     "no steps": ({"num_steps": 0}, flash_rt.Error, "num_steps"),
     "a tokenizer that is not there": ({"tokenizer": "no.model"}, flash_rt.Error, "no.model"),
     "negative threads": ({"threads": -1}, flash_rt.Error, "-1"),
@@ -146,8 +147,11 @@ def test_broken_checkpoints(tmp_path):
 
 def test_random_checkpoints(tmp_path):
     flash_rt.save_random_model(tmp_path / "made", "tiny", seed=3)
-    with flash_rt.load_model(tmp_path / "made", tokenizer=golden.TOKENIZER, **QUICK) as made:
+    with flash_rt.load_model(tmp_path / "made", **QUICK) as made:
         assert made.info["state_dim"] == 8
+        assert np.isfinite(made.predict([BASE], tokens=[2, 5, 7], state=np.zeros(8))).all()
+        with pytest.raises(flash_rt.Error, match="no tokenizer"):
+            made.predict([BASE], prompt="open the door", state=np.zeros(8))
     with pytest.raises(flash_rt.Error, match="made"):
         flash_rt.save_random_model(tmp_path / "made", "tiny")
     with pytest.raises(flash_rt.Error, match="shape"):
