@@ -2,14 +2,17 @@
 // Times MatMul, alone and in a fused chain, beside oneDNN and beside the arithmetic peak measured between the runs.
 //
 //     gemm [--threads N] [--rounds N] [--isa NAME] [--type f32|bf16|i8] [--only TEXT] [--copies]
+//          [--cpu-time]
 //
 // Both sides run in turn (A B A B) with the same weights again and again; --copies turns through 256 MiB of copies, so
-// that weights come from DRAM as they do in a model. oneDNN runs with OMP_NUM_THREADS threads.
+// that weights come from DRAM as they do in a model. oneDNN runs with OMP_NUM_THREADS threads. On a machine that others
+// use, OMP_NUM_THREADS=1 gemm --threads 1 --cpu-time counts the processor time of the calling thread, which does all.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <functional>
 #include <random>
 #include <string>
@@ -32,7 +35,6 @@
 namespace flashrt {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using Run = std::function<void()>;
 
 struct Settings {
@@ -41,6 +43,7 @@ struct Settings {
   std::vector<DType> types{DType::bf16, DType::i8};
   std::string only;
   bool copies = false;
+  bool cpu_time = false;
 };
 
 struct Shape3 {
@@ -71,26 +74,32 @@ struct Samples {
   }
 };
 
-double timed(const Run& run) {
-  const auto start = Clock::now();
+double now(bool cpu_time) {
+  timespec t;
+  clock_gettime(cpu_time ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+double timed(const Settings& settings, const Run& run) {
+  const double start = now(settings.cpu_time);
   run();
-  return std::chrono::duration<double>(Clock::now() - start).count();
+  return now(settings.cpu_time) - start;
 }
 
 // One line of the table: ours and the peer's, alternating, with the peak between them.
 void compare(const Settings& settings, Device& device, std::string_view what, DType math, double flops, double bytes,
              const Run& ours, const Run& peer) {
-  const double once = timed(ours);
+  const double once = timed(settings, ours);
   const int repeat = static_cast<int>(std::clamp(0.02 / once, 1.0, 50.0));  // runs a turn: 20 ms
   Samples a, b;
   double peak = 0;
   for (int round = 0; round < settings.rounds; ++round) {
     peak = std::max(peak, cpu::measure_math_peak(device, math));
     ours();
-    for (int i = 0; i < repeat; ++i) a.seconds.push_back(timed(ours));
+    for (int i = 0; i < repeat; ++i) a.seconds.push_back(timed(settings, ours));
     if (!peer) continue;
     peer();
-    for (int i = 0; i < repeat; ++i) b.seconds.push_back(timed(peer));
+    for (int i = 0; i < repeat; ++i) b.seconds.push_back(timed(settings, peer));
     std::this_thread::sleep_for(std::chrono::milliseconds(5));  // the peer's threads spin on after a run
   }
   auto figures = [&](const Samples& s) {
@@ -203,7 +212,7 @@ void chain(const Settings& settings, Device& device, std::int64_t T, std::int64_
   for (std::size_t i = 0; i < ours.steps().size(); ++i) {
     Samples s;
     for (int round = 0; round < std::min(settings.rounds, 10); ++round)
-      s.seconds.push_back(timed([&] { ours.replay_step(i); }));
+      s.seconds.push_back(timed(settings, [&] { ours.replay_step(i); }));
     fmt::print("    {:18} {:8.3f} ms\n", ours.steps()[i].label, s.least() * 1e3);
   }
 }
@@ -217,8 +226,8 @@ int main(int argc, char** argv) try {
   for (int i = 1; i < argc; ++i) {
     const std::string_view arg = argv[i];
     const char* value = i + 1 < argc ? argv[i + 1] : nullptr;
-    if (arg == "--copies") {
-      settings.copies = true;
+    if (arg == "--copies" || arg == "--cpu-time") {
+      (arg == "--copies" ? settings.copies : settings.cpu_time) = true;
       continue;
     }
     require(value, "{} needs a value, or is unknown", arg);
@@ -237,6 +246,7 @@ int main(int argc, char** argv) try {
       fail("{} {} is not an option", arg, value);
   }
   auto device = cpu::make_device(settings.device);
+  require(!settings.cpu_time || device->info().workers == 1, "--cpu-time needs --threads 1");
   fmt::print("{}, {} workers\n", device->info().model, device->info().workers);
   for (DType type : settings.types) {
     for (const Shape3& s : kShapes) product(settings, *device, s, type);
