@@ -36,8 +36,9 @@ std::uint64_t detect_features() {
   // __builtin_cpu_supports also checks that the operating system saves the wide registers.
   __builtin_cpu_init();
   std::uint64_t f = kPortable;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) f |= kAvx2;
   unsigned a = 0, b = 0, c = 0, d = 0;
+  bool f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & (1u << 29));
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && f16c) f |= kAvx2;
   bool bf16 = __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 5));
   if ((f & kAvx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
