@@ -213,6 +213,25 @@ def test_several_threads_may_use_one_model(native):
     assert not wrong
 
 
+def test_two_models_in_two_threads():
+    """Each thread is inside its call when the other one starts: both must come out right."""
+    pair = [LEROBOT[0], OPENPI[0]]
+    errors = {}
+
+    def work(case):
+        with load(case) as model:
+            together.wait()
+            errors[case] = max(golden.relative_l2(ask(model, case), case.actions) for _ in range(20))
+
+    together = threading.Barrier(len(pair))
+    threads = [threading.Thread(target=work, args=(case,)) for case in pair]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(errors) == 2 and max(errors.values()) <= 1e-5
+
+
 def test_the_interpreter_runs_on_during_a_call():
     """A call of many flow steps takes long; meanwhile another Python thread must get its turn, again and again."""
     case = LEROBOT[0]
