@@ -172,7 +172,6 @@ void chain(const Settings& settings, Device& device, std::int64_t T, std::int64_
   const Tensor up = weights(arena, 2 * F, D, type, 1)[0], down = weights(arena, D, F, type, 1)[0];
   const Tensor up_scale = scales(arena, {2 * F}, 1e-4f), down_scale = scales(arena, {D}, 1e-6f);
   fill(x, 1);
-  Tensor normed;
   auto norm = [&](Recorder& r) {
     RmsNorm op{.x = x, .y = r.temp({T, D}, type)};
     if (i8) op.y_scale = r.temp({T, 2}, DType::f32);

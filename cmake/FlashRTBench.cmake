@@ -4,7 +4,11 @@
 flashrt_glob(flashrt_bench_sources "bench/*.cc")
 if(flashrt_bench_sources)
   find_package(benchmark REQUIRED)
-  find_package(dnnl QUIET)
+  # Debian's package file of oneDNN stops the configuration where OpenCL is missing, quiet or not.
+  find_package(OpenCL QUIET)
+  if(OpenCL_FOUND)
+    find_package(dnnl QUIET)
+  endif()
 endif()
 foreach(source IN LISTS flashrt_bench_sources)
   cmake_path(GET source STEM name)
