@@ -2,7 +2,7 @@
 // MatMul on the CPU: tasks are panels of 32 output columns; a worker streams each panel of w from memory once and runs
 // all rows of x against it.
 //
-// A panel is taken in depth blocks of at most 128 KiB, which stay in L2 while the rows pass in register tiles; x comes
+// A panel is taken in depth blocks of about 256 KiB, which stay in L2 while the rows pass in register tiles; x comes
 // from L3, 14 rows a tile. Sums of unfinished rows wait in scratch. While the last row blocks run, the next depth
 // block, or the first of the panel this worker has already claimed, is brought into L2.
 #include "flashrt/core/packed_rhs.h"
@@ -14,9 +14,10 @@
 namespace flashrt::FLASHRT_ISA {
 namespace {
 
-constexpr std::int64_t kBlockGroups = 1024;  // of K: 128 KiB of a panel
+constexpr std::int64_t kBlockGroups = 2048;  // of K: 256 KiB of a panel
 constexpr std::int64_t kMostRowBlocks = 48;  // of one task, so that unfinished sums stay in L2
 constexpr std::int64_t kFineTasks = 4;       // a panel of the last ones is cut into, so that workers end together
+constexpr std::int64_t kStart = 2048;        // bytes that requests for a panel read once are ahead of its use
 
 constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -42,8 +43,8 @@ struct Cut {
     panels = ceil_div(op.w.dim(0), kPanel);
     row_blocks = ceil_div(rows, tile_rows(op.x.dtype));
     const std::int64_t groups = ceil_div(depth, group);
-    // One row block has no use for w again, and a block half as large again still fits.
-    const std::int64_t blocks = row_blocks == 1 || groups <= kBlockGroups * 3 / 2 ? 1 : ceil_div(groups, kBlockGroups);
+    // One row block has no use for w again, and a block a quarter larger still fits.
+    const std::int64_t blocks = row_blocks == 1 || groups <= kBlockGroups * 5 / 4 ? 1 : ceil_div(groups, kBlockGroups);
     block_depth = ceil_div(groups, blocks) * group;
     tasks_a_panel = ceil_div(row_blocks, kMostRowBlocks);
     fine_panels = panels < workers ? panels : workers;
@@ -79,6 +80,7 @@ void run_task(const MatMul& op, const Cut& cut, const Task& task, const Task& ne
   const PanelVectors vectors = panel_vectors(op, task.panel);
   const std::int64_t block_bytes = cut.block_depth * kPanel * kElement, first_row = cut.first_row(task.first);
   const bool whole = cut.block_depth >= cut.depth;
+  const std::int64_t tiles = task.last - task.first;
   auto* sums = reinterpret_cast<TileSum<T>*>(scratch);
 
   TileArgs t;
@@ -99,9 +101,16 @@ void run_task(const MatMul& op, const Cut& cut, const Task& task, const Task& ne
       // Without it the stores of the results would wait for their lines one after another.
       t.rows_wanted = last ? count : 0;
       t.row_wanted = op.y.data + row * t.row_pitch + vectors.y_column * bits(op.y.dtype) / 8;
-      // The last four tiles of this block fetch the next one.
-      const std::int64_t left = task.last - i;
-      t.coming = coming && left <= 4 ? coming + (4 - left) * block_bytes / 4 : nullptr;
+      if (tiles == 1) {
+        // Nothing is read twice. Few rows keep up with one linear stream; more of them need a start on it.
+        t.coming = count > 8 ? panel + kStart : nullptr;
+        t.coming_share = 1;
+      } else {
+        // The last tiles of this block fetch the next one.
+        const std::int64_t share = tiles < 4 ? 2 : 4, left = task.last - i;
+        t.coming = coming && left <= share ? coming + (share - left) * block_bytes / share : nullptr;
+        t.coming_share = share;
+      }
       multiply_tile<T>(count, vectors.columns, t);
       if (last) finish(op, vectors, row, count, static_cast<const TileSum<T>*>(t.c));
     }

@@ -36,10 +36,11 @@ struct TileArgs {
   bool accumulate = false;       // c += instead of c =
   // Memory to bring into cache meanwhile, every four groups a little so that the requests do not block the tile's own:
   // 128 bytes from each of `rows_wanted` places `row_pitch` bytes apart, and from `coming` on (null: nothing) as much
-  // as a quarter of what the tile reads of the panel.
+  // as the `coming_share`-th part (1, 2 or 4) of what the tile reads of the panel.
   const std::byte* row_wanted = nullptr;
   std::int64_t rows_wanted = 0, row_pitch = 0;
   const std::byte* coming = nullptr;
+  std::int64_t coming_share = 4;
 };
 
 namespace tile {
@@ -237,7 +238,7 @@ template <DType T, int R, int V>
   const std::byte* b = t.b;
   // Where nothing is wanted, lines that are here anyway are asked for.
   const std::byte* coming = t.coming ? t.coming : b;
-  const std::int64_t coming_step = t.coming ? kUnroll * kGroupBytes / 4 : 0;
+  const std::int64_t coming_step = t.coming ? kUnroll * kGroupBytes / t.coming_share : 0;
   const std::byte* wanted = t.rows_wanted ? t.row_wanted : b;
   std::int64_t rows_wanted = t.rows_wanted;
 
@@ -247,7 +248,8 @@ template <DType T, int R, int V>
     multiply_group<Op, 1, V>(sum, base, pitch, b, kAll);
     multiply_group<Op, 2, V>(sum, base, pitch, b, kAll);
     multiply_group<Op, 3, V>(sum, base, pitch, b, kAll);
-    prefetch_pair(coming);
+    for (int i = 0; i < kUnroll * kGroupBytes; i += 128)
+      prefetch_pair(coming + i);  // the step, or lines asked for again
     coming += coming_step;
     prefetch_pair(wanted);
     if (--rows_wanted > 0)
