@@ -45,18 +45,25 @@ double read_bandwidth(Device& device, const Arena& memory, std::size_t bytes) {
 
 double measure_math_peak(Device& device, DType math) {
   Loop loop = loop_of(device.info().features, math);
-  constexpr std::int64_t kRounds = 200'000;  // about a millisecond
+  // The best of some regions of milliseconds: what waking the workers costs must not count, and a core that was taken
+  // away for a moment is no lower peak.
+  constexpr int kRegions = 5;
+  constexpr std::int64_t kRounds = 600'000;
   int workers = device.info().workers;
   std::vector<float> sink(static_cast<std::size_t>(workers) * 16);
   std::vector<double> flops(static_cast<std::size_t>(workers) * 8);
-  auto start = Clock::now();
-  device.parallel(workers, [&](int, std::int64_t i) {
-    auto n = static_cast<std::size_t>(i);
-    flops[n * 8] = loop(kRounds, &sink[n * 16]);
-  });
-  double t = seconds(start), sum = 0;
-  for (double f : flops) sum += f;
-  return sum / t / 1e9;
+  double best = 0;
+  for (int region = 0; region < kRegions; ++region) {
+    auto start = Clock::now();
+    device.parallel(workers, [&](int, std::int64_t i) {
+      auto n = static_cast<std::size_t>(i);
+      flops[n * 8] = loop(kRounds, &sink[n * 16]);
+    });
+    double t = seconds(start), sum = 0;
+    for (double f : flops) sum += f;
+    best = std::max(best, sum / t / 1e9);
+  }
+  return best;
 }
 
 Peaks measure_peaks(Device& device, int rounds, std::size_t sweep_mib) {

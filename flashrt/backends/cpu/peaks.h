@@ -15,7 +15,7 @@ struct Peaks {
 
 // Register-only dot-product loops of the best row set, and a sweep over `sweep_mib` of memory; best of `rounds`.
 Peaks measure_peaks(Device&, int rounds = 5, std::size_t sweep_mib = 256);
-// The arithmetic part alone, a few milliseconds: interleaved with benchmark runs on a shared machine.
+// The arithmetic part alone, some tens of milliseconds: interleaved with benchmark runs on a shared machine.
 double measure_math_peak(Device&, DType math);
 
 }  // namespace flashrt::cpu
