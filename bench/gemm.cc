@@ -5,8 +5,10 @@
 //          [--cpu-time]
 //
 // Both sides run in turn (A B A B) with the same weights again and again; --copies turns through 256 MiB of copies, so
-// that weights come from DRAM as they do in a model. oneDNN runs with OMP_NUM_THREADS threads. On a machine that others
-// use, OMP_NUM_THREADS=1 gemm --threads 1 --cpu-time counts the processor time of the calling thread, which does all.
+// that weights come from DRAM as they do in a model. A sample is several products, as a program of a model has them:
+// ours wake once for all of them, and oneDNN's threads spin from one to the next. oneDNN runs with OMP_NUM_THREADS
+// threads. On a machine that others use, OMP_NUM_THREADS=1 gemm --threads 1 --cpu-time counts the processor time of the
+// calling thread, which does all.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -36,6 +38,8 @@ namespace flashrt {
 namespace {
 
 using Run = std::function<void()>;
+
+constexpr std::int64_t kProducts = 8;  // of a sample, at least
 
 struct Settings {
   cpu::Options device;
@@ -86,9 +90,12 @@ double timed(const Settings& settings, const Run& run) {
   return now(settings.cpu_time) - start;
 }
 
-// One line of the table: ours and the peer's, alternating, with the peak between them.
-void compare(const Settings& settings, Device& device, std::string_view what, DType math, double flops, double bytes,
-             const Run& ours, const Run& peer) {
+// One line of the table: ours and the peer's, alternating, with the peak between them. Both do `count` times the work
+// of the line; `total` is that of all.
+void compare(const Settings& settings, Device& device, std::string_view what, DType math, const Cost& total,
+             std::int64_t count, const Run& ours, const Run& peer) {
+  const auto times = static_cast<double>(count);
+  const double flops = total.flops / times, bytes = total.bytes / times;
   const double once = timed(settings, ours);
   const int repeat = static_cast<int>(std::clamp(0.02 / once, 1.0, 50.0));  // runs a turn: 20 ms
   Samples a, b;
@@ -96,10 +103,10 @@ void compare(const Settings& settings, Device& device, std::string_view what, DT
   for (int round = 0; round < settings.rounds; ++round) {
     peak = std::max(peak, cpu::measure_math_peak(device, math));
     ours();
-    for (int i = 0; i < repeat; ++i) a.seconds.push_back(timed(settings, ours));
+    for (int i = 0; i < repeat; ++i) a.seconds.push_back(timed(settings, ours) / times);
     if (!peer) continue;
     peer();
-    for (int i = 0; i < repeat; ++i) b.seconds.push_back(timed(settings, peer));
+    for (int i = 0; i < repeat; ++i) b.seconds.push_back(timed(settings, peer) / times);
     std::this_thread::sleep_for(std::chrono::milliseconds(5));  // the peer's threads spin on after a run
   }
   auto figures = [&](const Samples& s) {
@@ -143,23 +150,27 @@ void product(const Settings& settings, Device& device, Shape3 s, DType type) {
   const std::int64_t pitch = s.M == 1 ? s.K : round_up(s.K, 512) + 64;
   const Tensor x = arena.tensor({s.M, pitch}, type).cols(0, s.K);
   fill(x, 2);
-  std::vector<Program> programs;
-  for (const Tensor& w : weights(arena, s.N, s.K, type, copies))
-    programs.push_back(Program::record(device, temporaries, [&](Recorder& r) {
-      MatMul op{.x = x, .w = w, .y = r.temp({s.M, s.N}, type == DType::i8 ? DType::f32 : type)};
-      if (type == DType::i8) op.x_scale = x_scale, op.w_scale = w_scale;
+  const std::vector<Tensor> w = weights(arena, s.N, s.K, type, copies);
+  const std::int64_t count = std::max(copies, kProducts);
+  Program ours = Program::record(device, temporaries, [&](Recorder& r) {
+    MatMul op{.x = x, .w = w[0], .y = r.temp({s.M, s.N}, type == DType::i8 ? DType::f32 : type)};
+    if (type == DType::i8) op.x_scale = x_scale, op.w_scale = w_scale;
+    for (std::int64_t i = 0; i < count; ++i) {
+      op.w = w[static_cast<std::size_t>(i % copies)];
       r(op, "product");
-    }));
-  std::size_t next = 0;
-  const Run ours = [&] { programs[next++ % programs.size()].replay(); };
+    }
+  });
   Run peer;
 #if FLASHRT_WITH_DNNL
   dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   dnnl::stream stream(engine);
   bench::DnnlMatMul theirs(engine, {s.M, s.N, s.K}, type, type == DType::i8 ? DType::f32 : type, {}, copies);
-  peer = [&] { theirs.run(stream); };
+  peer = [&] {
+    for (std::int64_t i = 0; i < count; ++i) theirs.run(stream);
+  };
 #endif
-  compare(settings, device, what, type, programs[0].total().flops, programs[0].total().bytes, ours, peer);
+  compare(
+      settings, device, what, type, ours.total(), count, [&] { ours.replay(); }, peer);
 }
 
 // rms_norm -> gelu(gate) * up -> down + residual, as in one layer of a language model of width D and hidden width F.
@@ -179,13 +190,15 @@ void chain(const Settings& settings, Device& device, std::int64_t T, std::int64_
     return op;
   };
   Program ours = Program::record(device, temporaries, [&](Recorder& r) {
-    const RmsNorm n = norm(r);
-    MatMul gate_up{.x = n.y, .w = up, .y = r.temp({T, F}, type), .act = Activation::gelu_tanh, .paired = true};
-    if (i8) gate_up.x_scale = n.y_scale, gate_up.w_scale = up_scale, gate_up.y_scale = r.temp({T, 2}, DType::f32);
-    r(gate_up, "gate_up");
-    MatMul out{.x = gate_up.y, .w = down, .y = x, .add = x};
-    if (i8) out.x_scale = gate_up.y_scale, out.w_scale = down_scale;
-    r(out, "down");
+    for (std::int64_t i = 0; i < kProducts; ++i) {
+      const RmsNorm n = norm(r);
+      MatMul gate_up{.x = n.y, .w = up, .y = r.temp({T, F}, type), .act = Activation::gelu_tanh, .paired = true};
+      if (i8) gate_up.x_scale = n.y_scale, gate_up.w_scale = up_scale, gate_up.y_scale = r.temp({T, 2}, DType::f32);
+      r(gate_up, "gate_up");
+      MatMul out{.x = gate_up.y, .w = down, .y = x, .add = x};
+      if (i8) out.x_scale = gate_up.y_scale, out.w_scale = down_scale;
+      r(out, "down");
+    }
   });
   Run peer;
 #if FLASHRT_WITH_DNNL
@@ -200,15 +213,17 @@ void chain(const Settings& settings, Device& device, std::int64_t T, std::int64_
   gate_product.use_times(up_product.y());
   down_product.use_x(gate_product.y());
   peer = [&] {
-    peer_norm.replay();
-    up_product.run(stream);
-    gate_product.run(stream);
-    down_product.run(stream);
+    for (std::int64_t i = 0; i < kProducts; ++i) {
+      peer_norm.replay();
+      up_product.run(stream);
+      gate_product.run(stream);
+      down_product.run(stream);
+    }
   };
 #endif
   compare(
-      settings, device, what, type, ours.total().flops, ours.total().bytes, [&] { ours.replay(); }, peer);
-  for (std::size_t i = 0; i < ours.steps().size(); ++i) {
+      settings, device, what, type, ours.total(), kProducts, [&] { ours.replay(); }, peer);
+  for (std::size_t i = 0; i < ours.steps().size() / kProducts; ++i) {
     Samples s;
     for (int round = 0; round < std::min(settings.rounds, 10); ++round)
       s.seconds.push_back(timed(settings, [&] { ours.replay_step(i); }));

@@ -22,17 +22,17 @@ struct Flags {
   ModelFlags model;
   InputFlags inputs;
   int reps = 5, warmup = 1;
-  bool stages = true, json = false;
+  bool stages = true, tail = false, json = false;
 };
 
 struct Measured {
   double first_ms = 0, load_to_action_ms = 0;
-  std::vector<double> samples_ms, replay_ms, peaks_gops;
+  std::vector<double> samples_ms, replay_ms, peaks_gops, loops_ms;
   DType math = DType::f32;  // the arithmetic with most flops
   Cost total;
   std::map<std::string, double> stage_ms;                     // vision, prefix, denoise
   std::map<std::string, std::map<std::string, int>> kernels;  // op -> row -> launches
-  LatencyStats stats, replay_stats;
+  LatencyStats stats, replay_stats, loop_stats;
   double peak_gops = 0;
 
   double share(double ms) const { return total.flops / (ms * 1e6) / peak_gops; }
@@ -63,15 +63,23 @@ Measured measure(const Flags& flags, Policy& policy, const Observation& observat
   // The peak is taken beside every call, since a machine's clock and its other users change.
   auto peak = [&] { m.peaks_gops.push_back(cpu::measure_math_peak(policy.device(), m.math)); };
   peak();
+  // A register-only loop as long as a call: what its times spread is the machine's own doing.
+  std::int64_t loop_rounds = 100'000;
+  auto loop_ms = [&] { return cpu::run_math(policy.device(), m.math, loop_rounds).seconds * 1e3; };
+  if (flags.tail)
+    loop_rounds =
+        static_cast<std::int64_t>(policy.predict(observation).ms / loop_ms() * static_cast<double>(loop_rounds));
   for (int i = 0; i < flags.reps; ++i) {
     Chunk chunk = policy.predict(observation);
     m.samples_ms.push_back(chunk.ms);
     m.replay_ms.push_back(chunk.replay_ms);
+    if (flags.tail) m.loops_ms.push_back(loop_ms());
     peak();
   }
   m.peak_gops = *std::max_element(m.peaks_gops.begin(), m.peaks_gops.end());
   m.stats = latency_stats(m.samples_ms);
   m.replay_stats = latency_stats(m.replay_ms);
+  m.loop_stats = latency_stats(m.loops_ms);
   if (flags.stages)
     for (const StepTime& t : explain(program, 2)) m.stage_ms[stage_of(t.label)] += t.us / 1e3;
   return m;
@@ -116,10 +124,16 @@ OrderedJson json_of(const Flags& flags, Policy& policy, const Measured& m) {
       {"rss_over_weights", figure(rss / weights)},
   };
   for (const auto& [stage, ms] : m.stage_ms) json[stage + "_ms"] = figure(ms);
+  if (flags.tail) {
+    json["loop_p50_ms"] = figure(m.loop_stats.p50_ms);
+    json["loop_p95_ms"] = figure(m.loop_stats.p95_ms);
+    json["loop_p99_ms"] = figure(m.loop_stats.p99_ms);
+  }
   json["kernels"] = m.kernels;
   json["cpu"] = policy.device().info().model;
   json["version"] = version();
   json["samples_ms"] = figures(m.samples_ms);
+  if (flags.tail) json["loop_samples_ms"] = figures(m.loops_ms);
   json["peak_samples_gops"] = figures(m.peaks_gops);
   return json;
 }
@@ -131,6 +145,12 @@ void print_report(const Flags& flags, Policy& policy, const Measured& m) {
              info.steps, info.horizon);
   fmt::print("  call       min {:.3f} ms, p50 {:.3f} ms, p95 {:.3f} ms, p99 {:.3f} ms ({} calls)\n", m.stats.min_ms,
              m.stats.p50_ms, m.stats.p95_ms, m.stats.p99_ms, m.stats.count);
+  if (flags.tail)
+    fmt::print(
+        "  tail       p99 / p50 {:.2f}; {:.2f} of a register-only loop as long as a call (p50 {:.3f} ms, p99 {:.3f} "
+        "ms)\n",
+        m.stats.p99_ms / m.stats.p50_ms, m.loop_stats.p99_ms / m.loop_stats.p50_ms, m.loop_stats.p50_ms,
+        m.loop_stats.p99_ms);
   fmt::print(
       "  work       {:.3f} GFLOP, {:.3f} GB; measured {} peak {:.1f} GOP/s; share of peak {:.3f} (best call {:.3f})\n",
       m.total.flops / 1e9, m.total.bytes / 1e9, name(m.math), m.peak_gops, m.share(m.stats.p50_ms),
@@ -164,6 +184,8 @@ void add_bench(CLI::App& app) {
   sub->add_option("--reps", flags->reps, "Calls to time")->check(CLI::PositiveNumber)->capture_default_str();
   sub->add_option("--warmup", flags->warmup, "Calls before them")->check(CLI::PositiveNumber)->capture_default_str();
   sub->add_flag("--stages,!--no-stages", flags->stages, "Time vision, prefix and denoising too (the default)");
+  sub->add_flag("--tail", flags->tail,
+                "Follow every call by a register-only loop of its length, whose p99 / p50 is the machine's own");
   sub->add_flag("--json", flags->json, "Write one JSON object");
   sub->callback([flags] { bench(*flags); });
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <numeric>
 #include <vector>
 
 #include "flashrt/backends/cpu/features.h"
@@ -43,25 +44,28 @@ double read_bandwidth(Device& device, const Arena& memory, std::size_t bytes) {
 
 }  // namespace
 
-double measure_math_peak(Device& device, DType math) {
+MathRun run_math(Device& device, DType math, std::int64_t rounds) {
   Loop loop = loop_of(device.info().features, math);
+  int workers = device.info().workers;
+  std::vector<float> sink(static_cast<std::size_t>(workers) * 16);
+  std::vector<double> operations(static_cast<std::size_t>(workers) * 8);
+  auto start = Clock::now();
+  device.parallel(workers, [&](int, std::int64_t i) {
+    auto n = static_cast<std::size_t>(i);
+    operations[n * 8] = loop(rounds, &sink[n * 16]);
+  });
+  return {seconds(start), std::accumulate(operations.begin(), operations.end(), 0.0)};
+}
+
+double measure_math_peak(Device& device, DType math) {
   // The best of some regions of milliseconds: what waking the workers costs must not count, and a core that was taken
   // away for a moment is no lower peak.
   constexpr int kRegions = 5;
   constexpr std::int64_t kRounds = 600'000;
-  int workers = device.info().workers;
-  std::vector<float> sink(static_cast<std::size_t>(workers) * 16);
-  std::vector<double> flops(static_cast<std::size_t>(workers) * 8);
   double best = 0;
   for (int region = 0; region < kRegions; ++region) {
-    auto start = Clock::now();
-    device.parallel(workers, [&](int, std::int64_t i) {
-      auto n = static_cast<std::size_t>(i);
-      flops[n * 8] = loop(kRounds, &sink[n * 16]);
-    });
-    double t = seconds(start), sum = 0;
-    for (double f : flops) sum += f;
-    best = std::max(best, sum / t / 1e9);
+    MathRun run = run_math(device, math, kRounds);
+    best = std::max(best, run.operations / run.seconds / 1e9);
   }
   return best;
 }

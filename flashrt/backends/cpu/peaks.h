@@ -15,6 +15,11 @@ struct Peaks {
 
 // Register-only dot-product loops of the best row set, and a sweep over `sweep_mib` of memory; best of `rounds`.
 Peaks measure_peaks(Device&, int rounds = 5, std::size_t sweep_mib = 256);
+// Runs one register-only dot-product loop of `rounds` on every worker: no memory, no barrier, no system call.
+struct MathRun {
+  double seconds = 0, operations = 0;
+};
+MathRun run_math(Device&, DType math, std::int64_t rounds);
 // The arithmetic part alone, some tens of milliseconds: interleaved with benchmark runs on a shared machine.
 double measure_math_peak(Device&, DType math);
 
