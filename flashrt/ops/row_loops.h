@@ -15,7 +15,7 @@ FLASHRT_SIMD void for_vectors(std::int64_t n, F body) {
   if (i < n) body(i, First{n - i});
 }
 
-// The sum and the maximum (at least 0) of what body returns. Four accumulators hide the latency of the additions.
+// What body returns, joined. Four accumulators hide the latency of the joins.
 template <class F, class Join>
 FLASHRT_SIMD Vf fold_vectors(std::int64_t n, F body, Join join) {
   Vf a = splat(0.0f), b = a, c = a, d = a;
@@ -35,10 +35,18 @@ FLASHRT_SIMD float sum_vectors(std::int64_t n, F body) {
   return sum(fold_vectors(
       n, body, [](Vf a, Vf b) __attribute__((always_inline)) { return a + b; }));
 }
+// The largest magnitude of what body returns, 0 at least; NaN where there is one, which max() alone would pass over.
 template <class F>
-FLASHRT_SIMD float max_vectors(std::int64_t n, F body) {
-  return max(fold_vectors(
-      n, body, [](Vf a, Vf b) __attribute__((always_inline)) { return max(a, b); }));
+FLASHRT_SIMD float largest_magnitude(std::int64_t n, F body) {
+  const Vf v = fold_vectors(
+      n, [&](std::int64_t i, auto lanes) __attribute__((always_inline)) { return abs(body(i, lanes)); },
+      [](Vf a, Vf b) __attribute__((always_inline)) { return select(a != a, a, max(a, b)); });
+  alignas(64) float lanes[kLanes];
+  store(lanes, v);
+  float largest = 0;
+  for (float x : lanes)
+    if (x > largest || x != x) largest = x;
+  return largest;
 }
 
 // Calls f with row i of a matrix of f32 or bf16 as a pointer to its storage type.

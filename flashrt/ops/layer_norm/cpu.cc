@@ -32,13 +32,13 @@ FLASHRT_SIMD float normalize(const LayerNorm& op, const X* x, Y* y) {
       });
   const Vf inverse = splat(1.0f / __builtin_sqrtf(squares / count + op.eps));
   const float *gain = op.gain.as<float>(), *bias = op.bias.as<float>();
-  return max_vectors(
+  return largest_magnitude(
       D, [&](std::int64_t i, auto lanes) __attribute__((always_inline)) {
         Vf v = (load(x + i, lanes) - center) * inverse;
         if (gain) v *= load(gain + i, lanes);
         if (bias) v += load(bias + i, lanes);
         store(y + i, v, lanes);
-        return abs(keep_lanes(v, lanes));
+        return keep_lanes(v, lanes);
       });
 }
 

@@ -34,6 +34,14 @@ TEST(LayerNorm, EveryTypeAndOddSizes) {
       }
 }
 
+TEST(LayerNorm, ANaNGoesIntoTheScaleOfAnI8Output) {
+  TestMemory m;
+  LayerNorm op = make(m, {3, 70}, DType::f32, DType::i8);
+  op.bias.as<float>()[3] = std::nanf("");
+  op_test(m, op, {.steps = 1, .by_inspection = {op.y_scale.data}},
+          [](const LayerNorm& done) { EXPECT_TRUE(std::isnan(done.y_scale.row<float>(1)[0])); });
+}
+
 TEST(LayerNorm, GainAndBiasMayBeUnset) {
   for (DType y : kOutputs) {
     TestMemory m;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "flashrt/ops/quantize/quantize.h"
 
+#include <cmath>
+#include <limits>
+
 #include "flashrt/ops/op_test.h"
 
 namespace flashrt {
@@ -51,6 +54,24 @@ TEST(Quantize, RowsOfZerosAndOfDenormalsHaveScaleZero) {
       EXPECT_EQ(done.y.row<std::int8_t>(1)[18], 0);
     });
   }
+}
+
+TEST(Quantize, ARowThatIsNotFiniteHasScaleNaN) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity(), kNaN = std::numeric_limits<float>::quiet_NaN();
+  for (float value : {kInfinity, -kInfinity, kNaN, -kNaN})
+    for (std::int64_t D : {1, 17, 70, 200})
+      for (std::int64_t at : {std::int64_t{0}, D / 2, D - 1}) {
+        TestMemory m;
+        Quantize op = make(m, {3, D}, DType::f32);
+        op.x.row<float>(1)[at] = value;
+        op_test(m, op, {}, [](const Quantize& done) {
+          EXPECT_TRUE(std::isnan(done.y_scale.row<float>(1)[0]));
+          EXPECT_EQ(done.y_scale.row<float>(1)[1], 0.0f);
+          EXPECT_EQ(done.y.row<std::int8_t>(1)[0], 0);
+          EXPECT_GT(done.y_scale.row<float>(0)[0], 0.0f);
+          EXPECT_GT(done.y_scale.row<float>(2)[0], 0.0f);
+        });
+      }
 }
 
 TEST(Quantize, HugeAndTinyValuesKeepTheirScale) {

@@ -13,7 +13,17 @@ void reference(const Quantize& op) {
     const auto* x = op.x.row<std::byte>(t);
     auto* y = op.y.row<std::int8_t>(t);
     float largest = 0;
-    for (std::int64_t d = 0; d < D; ++d) largest = std::max(largest, std::fabs(load_as_float(x, op.x.dtype, d)));
+    for (std::int64_t d = 0; d < D; ++d) {
+      const float magnitude = std::fabs(load_as_float(x, op.x.dtype, d));
+      if (magnitude > largest || std::isnan(magnitude)) largest = magnitude;
+    }
+    float* scale = op.y_scale.row<float>(t);
+    if (!Quantize::finite(largest)) {
+      std::fill_n(y, D, std::int8_t{0});
+      scale[0] = Quantize::kNotFinite;
+      scale[1] = 0;
+      continue;
+    }
     if (largest < Quantize::kSmallest) largest = 0;
     const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
     std::int64_t sum = 0;
@@ -22,8 +32,8 @@ void reference(const Quantize& op) {
       y[d] = static_cast<std::int8_t>(q);
       sum += y[d];
     }
-    op.y_scale.row<float>(t)[0] = largest / 127.0f;
-    op.y_scale.row<float>(t)[1] = static_cast<float>(sum);
+    scale[0] = largest / 127.0f;
+    scale[1] = static_cast<float>(sum);
   }
 }
 

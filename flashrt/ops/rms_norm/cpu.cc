@@ -40,13 +40,13 @@ FLASHRT_SIMD float normalize(const RmsNorm& op, const X* x, Y* y) {
       });
   const Vf inverse = splat(1.0f / __builtin_sqrtf(squares / static_cast<float>(D) + op.eps));
   const float *gain = op.gain.as<float>(), *shift = op.shift.as<float>();
-  return max_vectors(
+  return largest_magnitude(
       D, [&](std::int64_t i, auto lanes) __attribute__((always_inline)) {
         Vf v = load(x + i, lanes) * inverse;
         if (gain) v *= load(gain + i, lanes);
         if (shift) v += load(shift + i, lanes);
         store(y + i, v, lanes);
-        return abs(v);
+        return v;
       });
 }
 

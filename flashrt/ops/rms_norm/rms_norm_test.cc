@@ -72,6 +72,16 @@ TEST(RmsNorm, TheEpsilonCountsForSmallRows) {
   op_test(m, op, {}, [](const RmsNorm& done) { EXPECT_EQ(done.y.row<float>(1)[39], 0.0f); });
 }
 
+TEST(RmsNorm, ANaNGoesIntoTheScaleOfAnI8Output) {
+  TestMemory m;
+  RmsNorm op = make(m, {3, 70}, DType::f32, DType::i8);
+  op.x.row<float>(1)[69] = std::nanf("");
+  op_test(m, op, {.steps = 1, .by_inspection = {op.y_scale.data}}, [](const RmsNorm& done) {
+    EXPECT_GT(done.y_scale.row<float>(0)[0], 0);
+    EXPECT_TRUE(std::isnan(done.y_scale.row<float>(1)[0]));
+  });
+}
+
 TEST(RmsNorm, RefusesWrongArguments) {
   TestMemory m;
   const RmsNorm good = make(m, {2, 8}, DType::f32, DType::f32);
