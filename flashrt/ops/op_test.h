@@ -7,10 +7,14 @@
 //
 // Tensors lie at odd offsets with gaps between their rows. Each row runs with 1, 2 and 3 workers, one after another
 // from the last to the first and once as threads at the same time; all must give the same bits, must agree with the
-// reference, and must leave every byte that is no element of a written tensor as it was.
+// reference, and must leave every byte that is no element of a written tensor as it was. What access() does not name is
+// then overwritten, which must change nothing; under AddressSanitizer reads around a tensor are errors too.
 #pragma once
 
 #include <gtest/gtest.h>
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 
 #include <atomic>
 #include <cmath>
@@ -73,7 +77,13 @@ class TestMemory {
     static_assert(std::is_trivially_copyable_v<T>);
     auto* p = reinterpret_cast<T*>(allocate(sizeof(T), alignof(T)));
     std::memcpy(p, &v, sizeof(T));
+    blocks_.back().outside = true;
     return p;
+  }
+  // Says that `t` is memory of the caller that a slot points at, such as a picture: no launch of a program writes it.
+  void belongs_to_caller(const Tensor& t) {
+    for (Block& b : blocks_)
+      if (t.data >= b.bytes.get() && t.data < b.bytes.get() + b.size) b.outside = true;
   }
 
   // Calls f with the element offset (from data) of every element of a strided tensor.
@@ -99,15 +109,19 @@ class TestMemory {
   struct Block {
     std::unique_ptr<std::byte[]> bytes;
     std::size_t size;
+    std::size_t first = 0, used = 0;  // of the tensor; around it are guards
+    bool outside = false;             // of every program
   };
   // `align` is exact: the address is an odd multiple of it.
   std::byte* allocate(std::size_t bytes, std::size_t align) {
     std::size_t size = bytes + 2 * kGuard + 2 * align;
-    blocks_.push_back({std::make_unique<std::byte[]>(size), size});
+    blocks_.push_back({.bytes = std::make_unique<std::byte[]>(size), .size = size});
     std::byte* start = blocks_.back().bytes.get();
     std::memset(start, static_cast<int>(kPattern), size);
     auto at = reinterpret_cast<std::uintptr_t>(start + kGuard);
     std::size_t shift = (2 * align + align - at % (2 * align)) % (2 * align);
+    blocks_.back().first = kGuard + shift;
+    blocks_.back().used = bytes;
     return start + kGuard + shift;
   }
 
@@ -159,6 +173,7 @@ class OpTest {
             check_untouched(what, now);
             if (inspect_) inspect_(op_);
             first = std::move(now);
+            check_undeclared(row, device, first);
           } else {
             EXPECT_TRUE(now == first) << "other bits than with one worker";
           }
@@ -225,7 +240,43 @@ class OpTest {
     }
   }
 
+  // Memory that access() does not name must not matter: a barrier would be missing before a launch that reads it.
+  void check_undeclared(const Kernel<Op>& row, const DeviceInfo& device, const std::vector<Bytes>& first) {
+    Accesses accesses;
+    op_.access(accesses);
+    restore(before_);
+    std::vector<bool> declared;
+    for (const auto& b : memory_.blocks_) {
+      declared.push_back(b.outside);
+      for (const Access& a : accesses.all()) declared.back() = declared.back() || owner(a.tensor.data) == &b;
+      if (!declared.back()) std::memset(b.bytes.get(), 0x5a, b.size);
+    }
+    execute(row, device, false);
+    std::vector<Bytes> now = snapshot();
+    for (std::size_t i = 0; i < now.size(); ++i)
+      EXPECT_TRUE(!declared[i] || now[i] == first[i]) << "reads memory that access() does not name";
+  }
+
   void execute(const Kernel<Op>& row, const DeviceInfo& device, bool threads) const {
+    guard(true);
+    launch(row, device, threads);
+    guard(false);
+  }
+  void guard([[maybe_unused]] bool on) const {
+#if defined(__SANITIZE_ADDRESS__)
+    for (const auto& b : memory_.blocks_) {
+      const std::byte *start = b.bytes.get(), *end = start + b.first + b.used;
+      if (on) {
+        __asan_poison_memory_region(start, b.first);
+        __asan_poison_memory_region(end, static_cast<std::size_t>(start + b.size - end));
+      } else {
+        __asan_unpoison_memory_region(start, b.size);
+      }
+    }
+#endif
+  }
+
+  void launch(const Kernel<Op>& row, const DeviceInfo& device, bool threads) const {
     constexpr std::size_t kAlign = 64;
     std::size_t bytes = row.scratch ? (row.scratch(op_, device) + kAlign - 1) / kAlign * kAlign : 0;
     std::atomic<std::int32_t> ticket{0};

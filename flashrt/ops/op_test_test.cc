@@ -7,12 +7,13 @@
 namespace flashrt {
 namespace {
 
-enum class Fault { none, value, gap, input, workers, scratch, nan };
+enum class Fault { none, value, gap, input, workers, scratch, nan, undeclared };
 
 struct Twice {
   static constexpr std::string_view name = "twice";
-  Tensor x;  // [T, D] f32
-  Tensor y;  // [T, D] f32
+  Tensor x;            // [T, D] f32
+  Tensor y;            // [T, D] f32
+  Tensor forgotten{};  // read, and not told
   Fault fault = Fault::none;
 
   void check() const {}
@@ -37,6 +38,7 @@ void run(const Twice& op, const Exec& exec) noexcept {
     float* y = op.y.row<float>(t);
     for (std::int64_t d = 0; d < D; ++d) y[d] = 2 * x[d];
     if (op.fault == Fault::value) y[0] += 0.5f;
+    if (op.fault == Fault::undeclared) y[0] += 0 * *op.forgotten.as<float>() + (*op.forgotten.as<float>() > 2 ? 1 : 0);
     if (op.fault == Fault::nan) y[0] = std::nanf("");
     if (op.fault == Fault::gap) y[D] = 0;
     if (op.fault == Fault::input) const_cast<float*>(x)[0] = 7;
@@ -59,7 +61,10 @@ namespace {
 
 std::string failures(Fault fault, OpTolerance tolerance = {.abs = 1e-3}) {
   TestMemory m;
-  Twice op{.x = m.random({4, 5}, DType::f32), .y = m.output({4, 5}, DType::f32), .fault = fault};
+  Twice op{.x = m.random({4, 5}, DType::f32),
+           .y = m.output({4, 5}, DType::f32),
+           .forgotten = m.random({1}, DType::f32),
+           .fault = fault};
   ::testing::TestPartResultArray results;
   {
     ::testing::ScopedFakeTestPartResultReporter reporter(
@@ -81,6 +86,7 @@ TEST(OpTest, FindsEveryFault) {
   EXPECT_PRED_FORMAT2(IsSubstring, "wrote outside its outputs", failures(Fault::input));
   EXPECT_PRED_FORMAT2(IsSubstring, "other bits than with one worker", failures(Fault::workers));
   EXPECT_PRED_FORMAT2(IsSubstring, "wrote past its scratch", failures(Fault::scratch));
+  EXPECT_PRED_FORMAT2(IsSubstring, "reads memory that access() does not name", failures(Fault::undeclared));
 }
 
 TEST(OpTest, ToleranceIsAbsolutePlusRelative) {

@@ -11,6 +11,7 @@ constexpr ResizeRule kRules[] = {ResizeRule::lerobot_pad, ResizeRule::pillow_pad
 // A frame with gaps between its rows. Bytes are the top ones of x -> 1664525 x + 1013904223, from 1000 height + width.
 ImageView frame(TestMemory& m, std::int32_t height, std::int32_t width) {
   Tensor t = m.output({height, 3 * std::int64_t{width}}, DType::u8);
+  m.belongs_to_caller(t);
   auto x = static_cast<std::uint32_t>(1000 * height + width);
   for (std::int64_t y = 0; y < height; ++y)
     for (std::int64_t i = 0; i < 3 * width; ++i) {
