@@ -94,10 +94,10 @@ concept OpType = std::is_trivially_copyable_v<Op> && requires(const Op& op, Acce
   { op.cost() } -> std::same_as<Cost>;
   reference(op);
 };
-// An op that can be written as simpler ops while no fused row exists.
+// An op that can be written as simpler ops while no fused row exists; false, and nothing recorded, where it cannot.
 template <class Op>
 concept Splittable = requires(const Op& op, Recorder& r) {
-  split(op, r);
+  { split(op, r) } -> std::same_as<bool>;
 };
 
 }  // namespace flashrt

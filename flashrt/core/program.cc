@@ -18,10 +18,10 @@ Program Program::record(Device& device, Arena& temporaries, const Forward& forwa
   for (std::size_t i = 0; i < r.temps_.size(); ++i) r.temps_[i].bytes = plan.offset[i];
   r.start_binding(temporaries.data());
   forward(r);
-  require(r.steps_.size() == r.planned_steps_,
+  require(r.steps_.size() == r.planned_.size(),
           "the forward function made {} launches when planned and {} when bound; it must depend on configuration and "
           "shapes only",
-          r.planned_steps_, r.steps_.size());
+          r.planned_.size(), r.steps_.size());
   Program program;
   program.steps_ = std::move(r.steps_);
   program.args_ = std::move(r.args_);

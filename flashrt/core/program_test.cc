@@ -64,10 +64,12 @@ template <>
 std::span<const Kernel<Twice>> cpu_kernels<Twice>() {
   return {};
 }
-void split(const Twice& op, Recorder& r) {
+bool split(const Twice& op, Recorder& r) {
+  if (op.x.dim(0) > 2) return false;
   Tensor t = r.temp(op.x.shape, DType::f32);
   r(Scale{op.x, t, op.factor}, "first");
   r(Scale{t, op.y, op.factor}, "second");
+  return true;
 }
 
 namespace {
@@ -174,6 +176,9 @@ TEST_F(ProgramTest, SplitsWhatHasNoRow) {
   EXPECT_EQ(p.steps()[1].label, "sq.second");
   p.replay();
   EXPECT_EQ(y.as<float>()[1], 4.0f);
+  Tensor three = state.tensor({3, 3}, DType::f32);
+  std::string e = error_of([&](Recorder& r) { r(Twice{three, three, factor.address()}, "sq"); });
+  EXPECT_EQ(e, "twice \"sq\": no kernel takes it; rows tried: none exist for this backend");
 }
 
 TEST_F(ProgramTest, ErrorsNameOpLabelAndReason) {
@@ -201,7 +206,19 @@ TEST_F(ProgramTest, RefusesAForwardThatChangesItsMind) {
     for (int i = 0; i <= runs; ++i) r(Scale{x, y, factor.address()}, "x");
     ++runs;
   });
-  EXPECT_NE(e.find("1 launches when planned and 2 when bound"), std::string::npos) << e;
+  EXPECT_NE(e.find("launch 1 is scale \"x\" now"), std::string::npos) << e;
+  runs = 0;
+  e = error_of([&](Recorder& r) {
+    for (int i = runs++; i < 2; ++i) r(Scale{x, y, factor.address()}, "x");
+  });
+  EXPECT_NE(e.find("2 launches when planned and 1 when bound"), std::string::npos) << e;
+  runs = 0;
+  e = error_of([&](Recorder& r) {
+    Tensor t[] = {r.temp({2, 3}, DType::f32), r.temp({2, 3}, DType::f32)};
+    for (int i = 0; i < 2; ++i) r(Scale{x, t[(i + runs) % 2], factor.address()}, "x");
+    ++runs;
+  });
+  EXPECT_NE(e.find("launch 0 is scale \"x\" now"), std::string::npos) << e << ": the temporaries changed places";
 }
 
 TEST_F(ProgramTest, CheckFindsTheWrongKernelAndLeavesMemoryAlone) {

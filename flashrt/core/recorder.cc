@@ -39,6 +39,15 @@ bool conflict(const Access& a, const Access& b) {
   return true;
 }
 
+// Whether the bind phase makes the call that was planned: of the same op, with the same temporaries.
+bool same_call(const Step& planned, const Step& now) {
+  return planned.op == now.op && planned.label == now.label &&
+         std::equal(planned.accesses.begin(), planned.accesses.end(), now.accesses.begin(), now.accesses.end(),
+                    [](const Access& a, const Access& b) {
+                      return a.tensor.temp == b.tensor.temp && a.write == b.write && a.tensor.shape == b.tensor.shape;
+                    });
+}
+
 }  // namespace
 
 Recorder::Scope::Scope(Recorder& r, std::string_view name) : recorder_(r), length_(r.prefix_.size()) {
@@ -97,6 +106,10 @@ void Recorder::append(Step step) {
       life.last = index;
     }
   } else {
+    require(steps_.size() < planned_.size() && same_call(planned_[steps_.size()], step),
+            "the forward function made other calls when it ran again: launch {} is {} \"{}\" now; it must depend on "
+            "configuration and shapes only",
+            index, step.op, step.label);
     // A barrier only where an access truly overlaps one of the steps that may still be running.
     for (std::size_t i = steps_.size(); i-- > 0 && !step.barrier;) {
       for (const Access& now : step.accesses)
@@ -110,7 +123,7 @@ void Recorder::append(Step step) {
 void Recorder::start_binding(std::byte* base) {
   base_ = base;
   phase_ = Phase::bind;
-  planned_steps_ = steps_.size();
+  planned_ = std::move(steps_);
   steps_.clear();
   next_temp_ = 0;
   prefix_.clear();

@@ -84,8 +84,9 @@ class Recorder {
   std::string prefix_;
   std::vector<Step> steps_;
   std::vector<std::unique_ptr<std::byte[]>> args_;
+  std::vector<Step> planned_;  // the plan phase's steps
   std::vector<Lifetime> temps_;
-  std::size_t next_temp_ = 0, planned_steps_ = 0, planned_bytes_ = 0;
+  std::size_t next_temp_ = 0, planned_bytes_ = 0;
   std::byte* base_ = nullptr;
 };
 
@@ -115,11 +116,10 @@ void Recorder::operator()(const Op& op, std::string_view label) {
   if (!row) {
     if constexpr (Splittable<Op>) {
       Scope scope(*this, label);
-      return split(op, *this);
-    } else {
-      fail("{} \"{}{}\": no kernel takes it; rows tried:{}", Op::name, prefix_, label,
-           declined.empty() ? " none exist for this backend" : declined);
+      if (split(op, *this)) return;
     }
+    fail("{} \"{}{}\": no kernel takes it; rows tried:{}", Op::name, prefix_, label,
+         declined.empty() ? " none exist for this backend" : declined);
   }
   Accesses accesses;
   op.access(accesses);

@@ -14,7 +14,6 @@
 namespace flashrt::FLASHRT_ISA {
 namespace {
 
-constexpr std::int64_t kBlockGroups = 2048;  // of K: 256 KiB of a panel
 constexpr std::int64_t kMostRowBlocks = 48;  // of one task, so that unfinished sums stay in L2
 constexpr std::int64_t kFineTasks = 4;       // a panel of the last ones is cut into, so that workers end together
 constexpr std::int64_t kStart = 2048;        // bytes that requests for a panel read once are ahead of its use
@@ -44,7 +43,8 @@ struct Cut {
     row_blocks = ceil_div(rows, tile_rows(op.x.dtype));
     const std::int64_t groups = ceil_div(depth, group);
     // One row block has no use for w again, and a block a quarter larger still fits.
-    const std::int64_t blocks = row_blocks == 1 || groups <= kBlockGroups * 5 / 4 ? 1 : ceil_div(groups, kBlockGroups);
+    const std::int64_t blocks =
+        row_blocks == 1 || groups <= kMatMulBlockGroups * 5 / 4 ? 1 : ceil_div(groups, kMatMulBlockGroups);
     block_depth = ceil_div(groups, blocks) * group;
     tasks_a_panel = ceil_div(row_blocks, kMostRowBlocks);
     fine_panels = panels < workers ? panels : workers;

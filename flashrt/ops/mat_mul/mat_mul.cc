@@ -61,15 +61,15 @@ Cost MatMul::cost() const {
   return c;
 }
 
-void split(const MatMul& op, Recorder& r) {
-  require(op.y.dtype == DType::i8, "no kernel takes x {}, w {}, y {} on this device", to_string(op.x), to_string(op.w),
-          to_string(op.y));
+bool split(const MatMul& op, Recorder& r) {
+  if (op.y.dtype != DType::i8) return false;
   // bf16 keeps the traffic small; its rounding is well below the step of the 8 bits that follow.
   MatMul product = op;
   product.y = r.temp(op.y.shape, DType::bf16);
   product.y_scale = {};
   r(product, "product");
   r(Quantize{.x = product.y, .y = op.y, .y_scale = op.y_scale}, "quantize");
+  return true;
 }
 
 FLASHRT_CPU_ROWS(MatMul)

@@ -28,8 +28,12 @@ struct MatMul {
   void access(Accesses&) const;
   Cost cost() const;
 };
+// Groups of K (packed_rhs.h) that the CPU rows multiply at once: 256 KiB of a panel. A deeper product is summed in
+// parts.
+inline constexpr std::int64_t kMatMulBlockGroups = 2048;
+
 void reference(const MatMul&);
 // An i8 output as an f32 product followed by Quantize: the row's largest value is known only when the row is done.
-void split(const MatMul&, Recorder&);
+bool split(const MatMul&, Recorder&);
 
 }  // namespace flashrt
