@@ -54,16 +54,32 @@ bool has_accesses(const Program& p) {
   return std::any_of(p.steps().begin(), p.steps().end(), [](const Step& s) { return !s.accesses.empty(); });
 }
 
-// A step's first output by value, an i8 one multiplied by the scales written beside it.
-std::vector<float> result(const Step& s) {
-  std::vector<Tensor> out = outputs(s);
-  if (out.empty()) return {};
-  std::vector<float> v = values(out[0]);
-  if (out[0].dtype == DType::i8 && out[0].layout == Layout::strided && out.size() > 1) {
-    auto width = static_cast<std::size_t>(out[0].dim(-1));
-    for (std::size_t i = 0; i < v.size(); ++i) v[i] *= *out[1].row<float>(static_cast<std::int64_t>(i / width));
+// What a step's outputs say, one list each. An i8 one is multiplied by the scales written beside it; these are two
+// lists, since the sums that stand with them are thousands of times as large.
+std::vector<std::vector<float>> results(const std::vector<Tensor>& out) {
+  std::vector<std::vector<float>> all;
+  for (std::size_t o = 0; o < out.size(); ++o) {
+    all.push_back(values(out[o]));
+    if (out[o].dtype != DType::i8 || out[o].layout != Layout::strided || o + 1 == out.size()) continue;
+    const Tensor& scales = out[++o];  // [T, 2]
+    std::vector<float>& v = all.back();
+    auto width = static_cast<std::size_t>(out[o - 1].dim(-1));
+    for (std::size_t i = 0; i < v.size(); ++i) v[i] *= *scales.row<float>(static_cast<std::int64_t>(i / width));
+    all.push_back(values(scales.cols(0, 1)));
+    all.push_back(values(scales.cols(1, 1)));
   }
-  return v;
+  return all;
+}
+
+// The worst of the outputs that both have; the first pair that is not finite.
+Difference worst_of(const std::vector<std::vector<float>>& actual, const std::vector<std::vector<float>>& expected) {
+  Difference worst;
+  for (std::size_t o = 0; o < std::min(actual.size(), expected.size()); ++o) {
+    Difference d = difference(actual[o], expected[o]);
+    if (!d.finite) return d;
+    if (d.relative_l2 > worst.relative_l2) worst = d;
+  }
+  return worst;
 }
 
 }  // namespace
@@ -95,18 +111,11 @@ std::vector<StepDifference> check(Program& program) {
     auto before = snapshot(out);
     program.replay_step(i);
     auto after = snapshot(out);
-    std::vector<std::vector<float>> actual;
-    for (const Tensor& t : out) actual.push_back(values(t));
+    auto actual = results(out);
     restore(out, before);
     step.reference(step.args);
-    StepDifference worst{step.label, step.op, step.kernel, {}};
-    for (std::size_t o = 0; o < out.size(); ++o) {
-      Difference d = difference(actual[o], values(out[o]));
-      if (!d.finite || d.relative_l2 > worst.error.relative_l2) worst.error = d;
-      if (!d.finite) break;
-    }
+    report.push_back({step.label, step.op, step.kernel, worst_of(actual, results(out))});
     restore(out, after);
-    report.push_back(std::move(worst));
   }
   return report;
 }
@@ -114,10 +123,10 @@ std::vector<StepDifference> check(Program& program) {
 std::vector<StepDifference> compare(Program& a, Program& b) {
   require(has_accesses(a) && has_accesses(b),
           "a program was recorded without its accesses; record it again to compare");
-  std::map<std::string, std::vector<float>, std::less<>> wanted;
+  std::map<std::string, std::vector<std::vector<float>>, std::less<>> wanted;
   for (std::size_t i = 0; i < b.steps().size(); ++i) {
     b.replay_step(i);
-    wanted[b.steps()[i].label] = result(b.steps()[i]);
+    wanted[b.steps()[i].label] = results(outputs(b.steps()[i]));
   }
   std::vector<StepDifference> report;
   for (std::size_t i = 0; i < a.steps().size(); ++i) {
@@ -125,9 +134,9 @@ std::vector<StepDifference> compare(Program& a, Program& b) {
     const Step& step = a.steps()[i];
     auto it = wanted.find(step.label);
     if (it == wanted.end()) continue;  // only one of the two has it, such as a quantisation
-    std::vector<float> actual = result(step);
-    if (actual.size() != it->second.size()) continue;
-    report.push_back({step.label, step.op, step.kernel, difference(actual, it->second)});
+    auto actual = results(outputs(step));
+    if (actual.empty() || it->second.empty() || actual[0].size() != it->second[0].size()) continue;
+    report.push_back({step.label, step.op, step.kernel, worst_of(actual, it->second)});
   }
   require(!report.empty(), "the two programs have no label in common; they are not of one forward");
   return report;
