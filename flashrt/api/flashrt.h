@@ -14,7 +14,7 @@ namespace flashrt {
 
 struct LoadOptions : ModelOptions {
   std::string config = "pi05";  // model name, see known_models()
-  int threads = 0;              // CPU workers; 0: every core this process may use
+  int threads = 0;              // CPU workers; 0: one for every core this process may use
   bool pin = true;              // pin workers to cores
   std::string isa{};            // highest instruction set to use: portable, avx2, avx512; empty: the best there is
   std::map<std::string, std::string, std::less<>> kernels{};  // op -> the only kernel row allowed for it

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "flashrt/api/flashrt.h"
+#include "flashrt/backends/cpu/cores.h"
 #include "flashrt/backends/cpu/cpu_device.h"
-#include "flashrt/backends/cpu/crew.h"
 #include "flashrt/backends/cpu/features.h"
 #include "flashrt/backends/cpu/peaks.h"
 #include "flashrt/cli/commands.h"
@@ -46,8 +46,8 @@ void advise(Findings& f) {
             : "this CPU lacks AVX2: only the portable rows run, which are slow");
   if (f.quota && *f.quota + 0.01 < static_cast<double>(f.cores.size()))
     say(fmt::format(
-        "the container may use {:.1f} of {} cores' time: run with --threads {}, else workers wait for each other",
-        *f.quota, f.cores.size(), std::max(1, static_cast<int>(*f.quota))));
+        "the container may use {:.1f} of {} cores' time: {} workers are the default, more would wait for each other",
+        *f.quota, f.cores.size(), f.device.workers));
   if (f.huge_pages == "never")
     say("transparent huge pages are off: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled (as root) saves "
         "TLB misses");
@@ -72,7 +72,7 @@ Findings examine() {
   f.device = cpu::detect();
   f.cores = cpu::allowed_cores();
   f.machine_cores = std::thread::hardware_concurrency();
-  f.quota = cpu_quota();
+  f.quota = cpu::cpu_quota();
   f.memory = memory();
   f.huge_pages = huge_pages();
   f.governor = first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
@@ -83,7 +83,7 @@ Findings examine() {
     f.pinning_error = e.what();
   }
   f.one = measure(1, f.pinning);
-  f.all = measure(static_cast<int>(f.cores.size()), f.pinning);
+  f.all = measure(f.device.workers, f.pinning);
   advise(f);
   return f;
 }
@@ -134,7 +134,7 @@ void print(const Findings& f) {
   if (!f.governor.empty()) line("governor", f.governor);
   line("pinning", f.pinning ? "possible" : "not possible: " + f.pinning_error);
   line("peak, 1 thread", peaks(f.one));
-  line(fmt::format("peak, {}", f.cores.size()).c_str(), peaks(f.all));
+  line(fmt::format("peak, {}", f.device.workers).c_str(), peaks(f.all));
   for (const ModelEntry& m : known_models()) line("model", m.name + ": " + m.description);
   for (const SettingInfo& s : known_settings()) line("environment", fmt::format("{}: {}", s.variable, s.meaning));
   if (f.advice.empty()) line("advice", "nothing to change");

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <sstream>
 
 namespace flashrt::cli {
 namespace {
@@ -44,14 +43,6 @@ std::string huge_pages() {
   std::string line = first_line("/sys/kernel/mm/transparent_hugepage/enabled");
   std::size_t open = line.find('['), close = line.find(']');
   return open == std::string::npos || close == std::string::npos ? "" : line.substr(open + 1, close - open - 1);
-}
-
-std::optional<double> cpu_quota() {
-  std::istringstream in(first_line("/sys/fs/cgroup/cpu.max"));
-  std::string quota;
-  double period = 0;
-  if (!(in >> quota >> period) || quota == "max" || period <= 0) return {};
-  return std::strtod(quota.c_str(), nullptr) / period;
 }
 
 }  // namespace flashrt::cli

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <string>
 
 namespace flashrt::cli {
@@ -15,8 +14,6 @@ Memory memory();
 double peak_rss_mib();  // the most this process ever held
 // The setting of transparent huge pages: "always", "madvise", "never", or empty where it cannot be read.
 std::string huge_pages();
-// Processors' worth of time that the container may use; unset: no limit.
-std::optional<double> cpu_quota();
 // One line of text of a file, without its end; empty where it cannot be read.
 std::string first_line(const char* file);
 

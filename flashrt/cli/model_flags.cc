@@ -20,7 +20,7 @@ void add_load_options(CLI::App& app, LoadOptions& o, std::vector<std::string>& k
       ->capture_default_str();
   app.add_option("--keep", o.keep, "GROUP=PRECISION: a layer group's own precision (vision, prefix, expert)")
       ->allow_extra_args(false);
-  app.add_option("--threads", o.threads, "CPU workers; 0: every core this process may use")
+  app.add_option("--threads", o.threads, "CPU workers; 0: one for every core this process may use")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_flag("--pin,!--no-pin", o.pin, "Pin workers to cores (the default)");

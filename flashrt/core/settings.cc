@@ -14,7 +14,7 @@ namespace flashrt {
 namespace {
 
 constexpr SettingInfo kKnown[] = {
-    {"FLASHRT_THREADS", "CPU workers; 0 or unset: every core this process may use"},
+    {"FLASHRT_THREADS", "CPU workers; 0 or unset: one for every core this process may use"},
     {"FLASHRT_PIN", "1: pin workers to cores (the default); 0: do not"},
     {"FLASHRT_ISA", "highest instruction set to use: portable, avx2 or avx512"},
     {"FLASHRT_KERNELS", "op=row,op=row: the only kernel row allowed for an op"},

@@ -59,7 +59,7 @@ def load_model(
     Parameters of this engine:
         precision: "f32", "bf16" or "int8" (weights per output channel, activations per token); keep: exceptions by layer
             group, {"vision": "bf16"}. Groups: vision, prefix, expert.
-        threads: CPU workers, 0: every core this process may use; pin: pin them to cores.
+        threads: CPU workers, 0: one for every core this process may use; pin: pin them to cores.
         isa: highest instruction set to use: "portable", "avx2" or "avx512". None: the best there is.
         kernels: op to the only kernel row allowed for it, {"mat_mul": "avx2"}.
         tokenizer: SentencePiece file. None: tokenizer.model beside the checkpoint.

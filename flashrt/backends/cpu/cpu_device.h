@@ -11,8 +11,8 @@
 namespace flashrt::cpu {
 
 struct Options {
-  int threads = 0;    // 0: every core this process may use
-  bool pin = true;    // pin workers (and the calling thread) to cores
+  int threads = 0;    // 0: default_workers() of cores.h
+  bool pin = true;    // pin workers to cores; one worker runs on the calling thread, which is never pinned
   std::string isa{};  // "portable", "avx2", "avx512": rows above it are not used; empty: the best there is
   std::map<std::string, std::string, std::less<>> kernel_overrides{};  // see DeviceInfo
 };

@@ -11,6 +11,7 @@
 #include <system_error>
 #include <thread>
 
+#include "flashrt/backends/cpu/cores.h"
 #include "flashrt/core/error.h"
 
 namespace flashrt::cpu {
@@ -18,6 +19,8 @@ namespace {
 
 // About 100 us of pauses: longer than any launch imbalance seen, shorter than a scheduler slice.
 constexpr int kSpins = 4000;
+// MXCSR as a process starts with it: to nearest, denormals kept, no traps.
+constexpr unsigned kFloatMode = 0x1f80;
 
 void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t seen) noexcept {
   ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0);
@@ -34,19 +37,6 @@ void pin_to(int core) noexcept {
 }
 
 }  // namespace
-
-std::vector<int> allowed_cores() {
-  static const std::vector<int> cores = [] {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    std::vector<int> list;
-    if (::sched_getaffinity(0, sizeof(set), &set) != 0) return std::vector<int>{0};
-    for (int i = 0; i < CPU_SETSIZE; ++i)
-      if (CPU_ISSET(static_cast<unsigned>(i), &set)) list.push_back(i);
-    return list;
-  }();
-  return cores;
-}
 
 void SpinBarrier::wait() noexcept {
   std::uint32_t generation = generation_.load(std::memory_order_acquire);
@@ -70,7 +60,12 @@ struct Crew::Threads {
 };
 
 Crew::Crew(int workers, bool pin)
-    : workers_(workers), pin_(pin), cores_(allowed_cores()), barrier_(workers), threads_(std::make_unique<Threads>()) {
+    : workers_(workers),
+      pin_(pin),
+      process_(::getpid()),
+      cores_(allowed_cores()),
+      barrier_(workers),
+      threads_(std::make_unique<Threads>()) {
   require(workers >= 1 && workers <= 1024, "{} threads asked; use 1 to 1024", workers);
   require(!pin || workers <= static_cast<int>(cores_.size()),
           "{} threads asked, but this process may use {} cores; lower --threads or turn pinning off", workers,
@@ -87,6 +82,10 @@ Crew::Crew(int workers, bool pin)
 }
 
 Crew::~Crew() {
+  if (process_ != ::getpid()) {
+    for (std::thread& t : threads_->list) t.detach();
+    return;
+  }
   stop_.store(true, std::memory_order_release);
   go_.fetch_add(1, std::memory_order_release);
   futex_wake_all(go_);
@@ -94,6 +93,9 @@ Crew::~Crew() {
 }
 
 void Crew::work(int worker) noexcept {
+  // The caller's rounding mode and flushing of denormals, which other libraries set, must not decide a bit.
+  const unsigned float_mode = _mm_getcsr();
+  _mm_setcsr(kFloatMode);
   Exec exec;
   exec.worker = worker;
   exec.workers = workers_;
@@ -105,6 +107,7 @@ void Crew::work(int worker) noexcept {
     ++exec.ticket;
   }
   if (workers_ > 1) barrier_.wait();
+  _mm_setcsr(float_mode);
 }
 
 void Crew::serve(int worker) noexcept {

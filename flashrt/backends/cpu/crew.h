@@ -16,9 +16,6 @@
 
 namespace flashrt::cpu {
 
-// Cores this process could run on when it first asked, ascending (containers and taskset are honoured).
-std::vector<int> allowed_cores();
-
 // Arrive-and-wait for a fixed number of workers.
 class SpinBarrier {
  public:
@@ -67,6 +64,7 @@ class Crew {
 
   const int workers_;
   const bool pin_;
+  const int process_;  // whose threads the workers are; a forked child has none
   std::vector<int> cores_;
   Job job_;
   SpinBarrier barrier_;

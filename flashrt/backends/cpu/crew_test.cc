@@ -2,12 +2,17 @@
 #include "flashrt/backends/cpu/crew.h"
 
 #include <gtest/gtest.h>
+#include <immintrin.h>
 #include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <memory>
 #include <thread>
 #include <vector>
 
+#include "flashrt/backends/cpu/cores.h"
 #include "flashrt/backends/cpu/cpu_device.h"
 #include "flashrt/backends/cpu/features.h"
 #include "flashrt/backends/cpu/peaks.h"
@@ -72,6 +77,54 @@ TEST(Crew, SurvivesAPeerThatIsLate) {
   auto start = std::chrono::steady_clock::now();
   crew.run(launches, tickets.data(), nullptr, 0);
   EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(99));
+}
+
+// 1 / 3 and a denormal, as a launch computes them.
+struct Computed {
+  float third, small;
+};
+Computed computed_by(Crew& crew) {
+  Computed c{};
+  Launch launch{[](const void* args, const Exec& exec) noexcept {
+                  volatile float one = 1, three = 3, least = 1e-38f;
+                  if (exec.worker == 0)
+                    *const_cast<Computed*>(static_cast<const Computed*>(args)) = {one / three, least / three};
+                },
+                &c, false};
+  std::atomic<std::int32_t> ticket{0};
+  crew.run({&launch, 1}, &ticket, nullptr, 0);
+  return c;
+}
+
+TEST(Crew, TheCallersFloatModeDecidesNothing) {
+  constexpr unsigned kUpAndFlushed = 0x1f80 | 0x4000 | 0x8040;
+  for (int workers : {1, 2}) {
+    Crew usual(workers, false);
+    Computed expected = computed_by(usual);
+    EXPECT_GT(expected.small, 0);
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(kUpAndFlushed);
+    Crew crew(workers, false);
+    Computed c = computed_by(crew);
+    const unsigned after = _mm_getcsr();
+    _mm_setcsr(before);
+    EXPECT_EQ(c.third, expected.third);
+    EXPECT_EQ(c.small, expected.small);
+    EXPECT_EQ(after & ~0x3fu, kUpAndFlushed) << "the caller keeps its own";
+  }
+}
+
+TEST(Crew, AForkedChildDropsItWithoutWaiting) {
+  auto crew = std::make_unique<Crew>(2, false);
+  pid_t child = fork();
+  if (child == 0) {
+    alarm(20);  // ends a child that waits
+    crew.reset();
+    _exit(0);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
 TEST(Crew, LeavesTheCallersAffinityAlone) {

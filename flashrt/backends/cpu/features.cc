@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "flashrt/backends/cpu/crew.h"
+#include "flashrt/backends/cpu/cores.h"
 
 namespace flashrt::cpu {
 namespace {
@@ -59,7 +59,7 @@ DeviceInfo detect() {
   info.backend = Backend::cpu;
   info.model = brand();
   info.features = detect_features();
-  info.workers = static_cast<int>(allowed_cores().size());
+  info.workers = default_workers();
   info.l2_bytes = cache(_SC_LEVEL2_CACHE_SIZE, std::size_t{1} << 20);
   info.l3_bytes = cache(_SC_LEVEL3_CACHE_SIZE, 0);
   return info;
