@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "flashrt/session/policy.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -43,7 +45,7 @@ LatencyStats latency_stats(std::vector<double> ms) {
 }
 
 Policy::Policy(std::unique_ptr<Device> device, std::unique_ptr<PolicyModel> model, std::uint64_t seed)
-    : device_(std::move(device)), model_(std::move(model)), seed_(seed) {
+    : device_(std::move(device)), model_(std::move(model)), seed_(seed), process_(getpid()) {
   latency_ms_.reserve(1024);
 }
 // The model's programs hold the device, so the device goes last.
@@ -56,6 +58,7 @@ Policy& Policy::operator=(Policy&& other) noexcept {
     prompt_ = std::move(other.prompt_);
     seed_ = other.seed_;
     calls_ = other.calls_;
+    process_ = other.process_;
     views_ = std::move(other.views_);
     latency_ms_ = std::move(other.latency_ms_);
   }
@@ -83,6 +86,8 @@ void Policy::check(const Observation& o) const {
   require(any, "every camera is missing; the policy needs at least one image");
   require(!o.prompt.empty() || !prompt_.empty() || !o.tokens.empty(), "no prompt given; the first call needs one");
   require(o.prompt.empty() || o.tokens.empty(), "give a prompt or its tokens, not both");
+  require(o.prompt.empty() || o.prompt.find_first_not_of(" \t\r\n") != o.prompt.npos,
+          "the prompt is white space alone; say what the robot is to do");
   if (info.state_dim > 0 && !o.state.empty())
     require(std::ssize(o.state) == info.state_dim, "state has {} values, this policy takes {}", o.state.size(),
             info.state_dim);
@@ -97,6 +102,11 @@ void Policy::check(const Observation& o) const {
 }
 
 Program& Policy::prepare(const Observation& o) {
+  require(
+      process_ == getpid(),
+      "this policy was loaded in process {} and its workers did not follow the fork; load it again in this process, or "
+      "start processes by spawn",
+      process_);
   check(o);
   std::vector<std::int32_t> made;
   std::span<const std::int32_t> tokens = o.tokens;

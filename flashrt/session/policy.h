@@ -77,6 +77,7 @@ class Policy {
   std::unique_ptr<PolicyModel> model_;
   std::string prompt_;
   std::uint64_t seed_ = 0, calls_ = 0;
+  int process_ = 0;  // that started the workers
   std::vector<ImageView> views_;
   std::vector<double> latency_ms_;
 };

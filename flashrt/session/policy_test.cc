@@ -3,6 +3,8 @@
 #include "flashrt/session/policy.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <functional>
 #include <limits>
@@ -10,7 +12,7 @@
 #include "flashrt/backends/cpu/cpu_device.h"
 #include "flashrt/backends/cpu/features.h"
 #include "flashrt/core/error.h"
-#include "flashrt/models/pi05/policy.h"
+#include "flashrt/models/pi05/edited_checkpoint_test.h"
 
 namespace flashrt {
 namespace {
@@ -21,14 +23,14 @@ struct Load {
   int threads = 1;
   std::string isa{}, precision = "f32";
   std::uint64_t seed = 0;
+  std::filesystem::path folder = std::filesystem::path(FLASHRT_SOURCE_DIR) / "flashrt/models/pi05/golden/lerobot_tiny";
 };
 
 Policy load(const Load& l = {}) {
   ModelOptions o;
   o.precision = l.precision;
   auto device = cpu::make_device({.threads = l.threads, .pin = false, .isa = l.isa});
-  auto folder = std::filesystem::path(FLASHRT_SOURCE_DIR) / "flashrt/models/pi05/golden/lerobot_tiny";
-  auto model = pi05::make_policy(*device, pi05::open_checkpoint(folder, o), o);
+  auto model = pi05::make_policy(*device, pi05::open_checkpoint(l.folder, o), o);
   return {std::move(device), std::move(model), l.seed};
 }
 
@@ -96,6 +98,7 @@ const Refused kRefused[] = {
     {"no_image", [](Observation& o) { o.images.clear(); }, "no image given; this policy has 2 cameras"},
     {"too_many_images", [](Observation& o) { o.images.push_back(kPicture.view()); },
      "3 images given, this policy has 2"},
+    {"prompt_of_white_space", [](Observation& o) { o.prompt = " \n\t"; }, "the prompt is white space alone"},
     {"all_cameras_missing",
      [](Observation& o) {
        o.images = {{}, {}};
@@ -248,6 +251,38 @@ TEST(Policy, MovesAndIsAssigned) {
   EXPECT_EQ(c.predict(silent).actions, actions);
   a = load();
   EXPECT_EQ(a.predict(good()).actions, actions);
+}
+
+// Weights that are finite and overflow inside: no precision may make actions of it.
+TEST(Policy, ANumberThatOverflowsInsideMovesNothing) {
+  for (const char* precision : {"f32", "bf16", "int8"}) {
+    test::EditedCheckpoint damaged("lerobot_tiny");
+    int edited = 0;
+    damaged.tensors([&](test::RawTensors& all) {
+      for (auto& [name, t] : all) {
+        if (!name.ends_with("language_model.layers.0.mlp.down_proj.weight")) continue;
+        for (std::int64_t i = 0; i < t.shape[1]; ++i) t.set(static_cast<std::size_t>(i), 3e38f);
+        ++edited;
+      }
+    });
+    ASSERT_EQ(edited, 1);
+    Policy policy = load({.precision = precision, .folder = damaged.path()});
+    test::expect_error(refusal(policy, good()), "the checkpoint or its statistics are damaged");
+  }
+}
+
+TEST(Policy, AForkedChildIsToldToLoadItsOwn) {
+  Policy policy = load({.threads = 2});
+  policy.predict(good());
+  pid_t child = fork();
+  if (child == 0) {
+    alarm(20);  // ends a child that waits for workers it does not have
+    _exit(refusal(policy, good()).find("did not follow the fork") != std::string::npos ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  policy.predict(good());
 }
 
 TEST(Policy, RepeatsBitForBit) {
