@@ -20,7 +20,7 @@ inline dnnl::memory::data_type dnnl_type(DType t, bool input = false) {
   return t == DType::f32 ? Type::f32 : t == DType::bf16 ? Type::bf16 : input ? Type::u8 : Type::s8;
 }
 
-// One primitive with its memories. The weights come zero: dense products cost the same whatever the values.
+// One primitive with its memories. Dense products cost the same whatever the values.
 class DnnlMatMul {
  public:
   struct Shape {
@@ -80,7 +80,8 @@ class DnnlMatMul {
   }
 
  private:
-  // Bytes that are small numbers in every type; the weights of i8 may carry sums behind them, which are left as zero.
+  // Bytes that are small numbers in every type; the weights of i8 may carry sums behind them, which are filled like the
+  // rest.
   static void fill(const dnnl::memory& m) {
     auto* bytes = static_cast<std::uint8_t*>(m.get_data_handle());
     const std::size_t size = m.get_desc().get_size();

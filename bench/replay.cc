@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -151,15 +152,16 @@ int run(long replays, int threads) {
   std::map<int, Faults> workers_before = thread_faults();
   process_faults();
   Faults before = process_faults();
+  long changed = 0;
   counting = true;
   for (double& t : times) {
     auto start = Clock::now();
     program.replay();
     t = ms_between(start, Clock::now());
+    changed += std::memcmp(first.data(), actions.as<float>(), first.size() * sizeof(float)) != 0;
   }
   counting = false;
   Faults after = process_faults();
-  bool same = std::equal(first.begin(), first.end(), actions.as<float>());
 
   Faults process{after.minor - before.minor, after.major - before.major};
   std::printf("pi05 tiny, %s, %d threads, %zu launches, %ld replays\n", info.precision.c_str(),
@@ -180,8 +182,9 @@ int run(long replays, int threads) {
   };
   std::printf("replay ms: min %.4f, p50 %.4f, p99 %.4f, p99.9 %.4f, max %.4f\n", times.front(), at(0.5), at(0.99),
               at(0.999), times.back());
-  std::printf("actions bit-identical: %s\n", same ? "yes" : "NO");
-  return allocations.load() == 0 && locks.load() == 0 && process.minor == 0 && process.major == 0 && same ? 0 : 1;
+  std::printf("replays whose actions differ in a bit: %ld\n", changed);
+  return allocations.load() == 0 && locks.load() == 0 && process.minor == 0 && process.major == 0 && changed == 0 ? 0
+                                                                                                                  : 1;
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 
 flashrt_glob(flashrt_bench_sources "bench/*.cc")
 if(flashrt_bench_sources)
-  find_package(benchmark REQUIRED)
   # Debian's package file of oneDNN stops the configuration where OpenCL is missing, quiet or not.
   find_package(OpenCL QUIET)
   if(OpenCL_FOUND)
@@ -14,7 +13,7 @@ foreach(source IN LISTS flashrt_bench_sources)
   cmake_path(GET source STEM name)
   add_executable(bench_${name} ${source})
   set_target_properties(bench_${name} PROPERTIES OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bench")
-  target_link_libraries(bench_${name} PRIVATE flashrt flashrt_flags benchmark::benchmark)
+  target_link_libraries(bench_${name} PRIVATE flashrt flashrt_flags)
   if(TARGET DNNL::dnnl)
     target_compile_definitions(bench_${name} PRIVATE FLASHRT_WITH_DNNL=1)
     target_link_libraries(bench_${name} PRIVATE DNNL::dnnl)

@@ -35,19 +35,19 @@ if(FLASHRT_WITH_IMAGES)
   target_link_libraries(flashrt PRIVATE JPEG::JPEG PNG::PNG)
 endif()
 
-# The instruction sets this target can hold. Which of them runs is chosen from the machine's features at run time.
-set(flashrt_isas portable)
-set(flashrt_isa_flags_portable "")
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  list(APPEND flashrt_isas avx2 avx512)
-  set(flashrt_isa_flags_avx2 -mavx2 -mfma -mf16c)
-  set(flashrt_isa_flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 -mavx512vnni -mavx2 -mfma -mf16c
-                               -mprefer-vector-width=512)
+# The instruction sets. Which of them runs is chosen from the machine's features at run time. Each starts at the baseline
+# again: a -march of the user's own must not decide what the portable rows need.
+if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  message(FATAL_ERROR "FlashRT's CPU backend is written for x86-64, not for ${CMAKE_SYSTEM_PROCESSOR}")
 endif()
+set(flashrt_isas portable avx2 avx512)
+set(flashrt_isa_flags_portable -march=x86-64)
+set(flashrt_isa_flags_avx2 -march=x86-64 -mavx2 -mfma -mf16c)
+set(flashrt_isa_flags_avx512 ${flashrt_isa_flags_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16
+                             -mavx512vnni -mprefer-vector-width=512)
 
 foreach(isa IN LISTS flashrt_isas)
   string(TOUPPER ${isa} ISA)
-  target_compile_definitions(flashrt PRIVATE FLASHRT_HAS_${ISA}=1)
   if(NOT flashrt_isa_sources)
     continue()
   endif()

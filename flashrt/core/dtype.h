@@ -12,7 +12,7 @@ namespace flashrt {
 
 enum class DType : std::uint8_t { f32, f16, bf16, i32, u8, i8, f8_e4m3, f4_e2m1 };
 
-std::string_view name(DType);  // "f32", "bf16", "fp8_e4m3", ...
+std::string_view name(DType);  // "f32", "bf16", "f8_e4m3", ...
 std::optional<DType> dtype_from_name(std::string_view);
 
 // Width of one element in bits; f4_e2m1 packs two elements a byte, low nibble first.

@@ -84,8 +84,9 @@ struct Bytes {
   } while (false)
 
 // Two rows of three are broadcast into a register, which serves both vectors; the third is a broadcast memory operand
-// of each multiply. All as operands, 30 loads a group are more than Zen 5 makes in the time of 28 multiplies (two of
-// either a cycle): 88 % of its peak, against 98 % with 20 loads. All in registers, their renaming costs lookahead.
+// of each multiply. All as operands, 30 loads a group are more than a core of two loads and two multiplies a cycle
+// makes in the time of 28 multiplies: 88 % of its peak, against 98 % with 20 loads. All in registers, renaming costs
+// lookahead.
 #define FLASHRT_TILE_OPERAND(type, sum_type, instruction)                                            \
   template <>                                                                                        \
   struct Operand<type> {                                                                             \
