@@ -39,8 +39,23 @@ def tensor_shapes(path: Path) -> dict[str, list[int]]:
         start = f.read(8)
         if len(start) < 8 or (length := struct.unpack("<Q", start)[0]) > path.stat().st_size - 8:
             raise PolicyMismatch(f"{path} is cut off or not a safetensors file: fetch the policy again")
-        header = json.loads(f.read(length))
-    return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
+        raw = f.read(length)
+    header = parse_object(raw, path)
+    try:
+        return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
+    except (KeyError, TypeError) as error:
+        raise PolicyMismatch(f"{path} has tensors without a shape: fetch the policy again") from error
+
+
+def parse_object(raw: bytes, path: Path) -> dict:
+    """A JSON object out of `path`."""
+    try:
+        content = json.loads(raw)
+    except ValueError as error:  # also bytes that are no UTF-8
+        raise PolicyMismatch(f"{path} is not JSON ({error}): fetch the policy again") from error
+    if not isinstance(content, dict):
+        raise PolicyMismatch(f"{path} holds no JSON object: fetch the policy again")
+    return content
 
 
 def read_card(folder: Path) -> Card:
@@ -48,7 +63,7 @@ def read_card(folder: Path) -> Card:
     path = folder / "config.json"
     if not path.is_file():
         raise PolicyMismatch(f"{folder} has no config.json: --policy wants a lerobot policy directory")
-    config = json.loads(path.read_text())
+    config = parse_object(path.read_bytes(), path)
     if config.get("type") != "pi05":
         raise PolicyMismatch(f"{path} says type {config.get('type')!r}; this evaluation runs pi05 policies")
     try:
@@ -58,6 +73,13 @@ def read_card(folder: Path) -> Card:
                     config["chunk_size"], config["n_action_steps"], config["num_inference_steps"])
     except KeyError as error:
         raise PolicyMismatch(f"{path} lacks {error}: it is not a complete lerobot pi05 configuration") from error
+    except (TypeError, AttributeError, IndexError) as error:
+        raise PolicyMismatch(f"{path} is not a lerobot pi05 configuration ({error}): fetch the policy again") from error
+    numbers = {"the state's width": card.state_dim, "the action's width": card.action_dim,
+               "max_action_dim": card.model_action_dim, "chunk_size": card.horizon, "n_action_steps": card.execute,
+               "num_inference_steps": card.steps}
+    if wrong := [f"{name} {value!r}" for name, value in numbers.items() if type(value) is not int or value < 1]:
+        raise PolicyMismatch(f"{path} says {', '.join(wrong)}, which must be a whole number from 1: correct it")
     _check_statistics(card, config.get("normalization_mapping", {}))
     return card
 
@@ -69,13 +91,7 @@ def _check_statistics(card: Card, mapping: dict[str, str]) -> None:
         path = card.folder / f"{name}.json"
         if not path.is_file():
             raise PolicyMismatch(f"{path} is missing: without it actions cannot be put into the robot's units")
-        step = next((s for s in json.loads(path.read_text())["steps"] if s.get("registry_name") == registered), None)
-        if step is None:
-            raise PolicyMismatch(f"{path} has no {registered} step: the policy's statistics are missing")
-        mode = step["config"].get("norm_map", mapping).get(kind, "IDENTITY")
-        if mode not in _NEEDED:
-            raise PolicyMismatch(f"{path} normalises {kind} by {mode!r}; known are {', '.join(_NEEDED)}")
-        state = card.folder / step.get("state_file", "")
+        mode, state = _normalisation(path, registered, kind, mapping)
         if _NEEDED[mode] and not state.is_file():
             raise PolicyMismatch(f"{state} is missing: {path.name} needs it for the statistics of {feature}")
         shapes = tensor_shapes(state) if _NEEDED[mode] else {}
@@ -84,6 +100,22 @@ def _check_statistics(card: Card, mapping: dict[str, str]) -> None:
                 found = "is missing" if shape is None else f"has the shape {shape}"
                 raise PolicyMismatch(f"{feature}.{stat} {found} in {state.name}, wanted [{width}]: copy the statistics "
                                      "of the data set that the policy was trained on")
+
+
+def _normalisation(path: Path, registered: str, kind: str, mapping: dict[str, str]) -> tuple[str, Path]:
+    """How a processor file normalises states or actions, and the file of statistics that it names."""
+    try:
+        step = next((s for s in parse_object(path.read_bytes(), path)["steps"] if s.get("registry_name") == registered), None)
+        if step is None:
+            raise PolicyMismatch(f"{path} has no {registered} step: the policy's statistics are missing")
+        mode = step["config"].get("norm_map", mapping).get(kind, "IDENTITY")
+        state = path.parent / step.get("state_file", "")
+        known = mode in _NEEDED
+    except (KeyError, TypeError, AttributeError) as error:
+        raise PolicyMismatch(f"{path} is not a lerobot processor ({error!r}): fetch the policy again") from error
+    if not known:
+        raise PolicyMismatch(f"{path} normalises {kind} by {mode!r}; known are {', '.join(_NEEDED)}")
+    return mode, state
 
 
 def check_interface(card: Card, interface: Interface, environment: str) -> None:

