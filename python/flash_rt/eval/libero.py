@@ -13,7 +13,7 @@ import os
 os.environ.setdefault("MUJOCO_GL", "osmesa")  # must be set before mujoco is imported
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,14 @@ def _suites() -> Mapping[str, Any]:
     return benchmark.get_benchmark_dict()
 
 
+def _simulator() -> tuple[str, Callable[..., Any]]:
+    """The folder of task files, and what makes an environment of one."""
+    with _needing():
+        from libero.libero import get_libero_path
+        from libero.libero.envs import OffScreenRenderEnv
+    return get_libero_path("bddl_files"), OffScreenRenderEnv
+
+
 class Libero:
     """One task of a LIBERO suite, named like `libero_spatial/3`; a seed picks one of its recorded initial states."""
 
@@ -94,15 +102,12 @@ class Libero:
         suite = _suites()[name]()
         if int(index) >= suite.n_tasks:
             raise ValueError(f"{name} has the tasks 0 to {suite.n_tasks - 1}, not {index}")
-        with _needing():
-            from libero.libero import get_libero_path
-            from libero.libero.envs import OffScreenRenderEnv
-
         chosen = suite.get_task(int(index))
         self.task, self.prompt, self.max_steps = task, chosen.language, MAX_STEPS[name]
         self._states = suite.get_task_init_states(int(index))
-        bddl = Path(get_libero_path("bddl_files")) / chosen.problem_folder / chosen.bddl_file
-        self._env = OffScreenRenderEnv(bddl_file_name=str(bddl), camera_heights=RENDERED, camera_widths=RENDERED)
+        folder, make = _simulator()
+        bddl = Path(folder) / chosen.problem_folder / chosen.bddl_file
+        self._env = make(bddl_file_name=str(bddl), camera_heights=RENDERED, camera_widths=RENDERED)
         self._env.seed(7)
         self._raw: Mapping[str, np.ndarray] = {}
 
