@@ -156,9 +156,13 @@ class Trainer:
 
     def save(self) -> None:
         """The resumable state; loaded back with weights_only, so nothing in it can run code."""
+        # Batches are drawn on the device: there its generators go on, not the CPU's.
+        cuda = torch.cuda.get_rng_state_all() if self.device == "cuda" else []
+        half = self.out / "state.half"
         torch.save({"model": self.model.state_dict(), "head": self.head.state_dict(), "averaged": self.averaged,
                     "optimiser": self.optimiser.state_dict(), "step": self.step, "rows": self.rows,
-                    "random": torch.get_rng_state()}, self.out / "state.pt")
+                    "random": torch.get_rng_state(), "cuda_random": cuda}, half)
+        half.replace(self.out / "state.pt")  # an interruption leaves the state before
 
     def resume(self) -> None:
         state = torch.load(self.out / "state.pt", map_location=self.device, weights_only=True)
@@ -168,6 +172,8 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.rows = state["step"], state["rows"]
         torch.set_rng_state(state["random"].cpu())
+        for i, random in enumerate(state.get("cuda_random", [])[:torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(random.cpu(), i)
 
     def run(self) -> dict[str, Tensor]:
         """Trains to the last step; returns the averaged weights."""
