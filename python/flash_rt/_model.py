@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
-from typing import Any, Optional
+from typing import Any, NoReturn, Optional
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,15 @@ _STATE_KEYS = ("state", "observation/state", "observation.state")
 _PROMPT_KEYS = ("prompt", "task")
 _DYNAMIC = ("int8 scales of activations are taken from every token as it passes, so there is nothing to calibrate and no "
             "cache that could be stale")
+_RESIDENT = ("the weights are used where they lie and nothing else is kept between calls; close() gives all memory back, "
+             "load_model brings the model again")
+_PIPELINE = ("the programs are recorded inside the engine and have no Python object; `flashrt explain` shows them with the "
+             "time of every part, model.info what was loaded")
+
+
+class NotOffered(NotImplementedError, AttributeError):
+    """A part of FlashRT's interface that this engine has no use for; hasattr() says no to it, as to what is not there."""
+
 
 
 class VLAModel:
@@ -49,7 +59,8 @@ class VLAModel:
         prompt: what the robot is to do; needed in the first call, kept for the following ones.
         state: the robot's state in its own units, [state_dim].
         noise: where the flow starts, [horizon, model_action_dim]; by default drawn from `seed`.
-        seed: the same seed gives the same actions; by default every call draws anew from the seed of load_model.
+        seed: 0 to 2**64 - 1; the same seed gives the same actions; by default every call draws anew from the seed of
+            load_model.
         tokens: prompt ids made by the caller, instead of prompt and state text.
         """
         return self._call(images, prompt, state, noise, seed, tokens)[0]
@@ -76,9 +87,7 @@ class VLAModel:
     def _call(self, images: Any, prompt: Any, state: Any, noise: Any, seed: Any, tokens: Any) -> tuple[Any, ...]:
         policy = self._open()
         text = self._prompt if prompt is None else _checked_prompt(prompt)
-        if seed is not None and (not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0):
-            raise TypeError(f"seed must be a whole number from 0, not {seed!r}")
-        ids = [] if tokens is None else [int(t) for t in tokens]
+        ids = [] if tokens is None else _checked_tokens(tokens)
         if ids and prompt is not None:
             raise Error("give a prompt or its tokens, not both")
         info = self._info
@@ -87,7 +96,7 @@ class VLAModel:
             "" if ids or text is None else text,
             _inputs.as_numbers(state, "state"),
             _inputs.as_noise(noise, info["horizon"], info["model_action_dim"]),
-            None if seed is None else int(seed),
+            None if seed is None else _checked_seed(seed),
             ids,
         )
         self._prompt = text
@@ -99,7 +108,7 @@ class VLAModel:
 
     def tokens(self, prompt: str, state: Any = None) -> list[int]:
         """The ids that the model reads for a prompt and state."""
-        return self._open().tokens(prompt, _inputs.as_numbers(state, "state"))
+        return self._open().tokens(_checked_prompt(prompt), _inputs.as_numbers(state, "state"))
 
     def warm_state_prompt_buckets(self, images: Any, prompt: str, states: Iterable[Any]) -> list[int]:
         """The prompt lengths in tokens that these states lead to, ascending. Nothing needs warming: programs of every
@@ -117,11 +126,15 @@ class VLAModel:
 
     def calibrate(self, observations: Any = None, **_: Any) -> None:
         """Not needed on this engine, see the error's text."""
-        raise NotImplementedError(f"calibrate: {_DYNAMIC}")
+        _refuse("calibrate", _DYNAMIC)
 
     def recalibrate(self) -> None:
         """Not needed on this engine, see the error's text."""
-        raise NotImplementedError(f"recalibrate: {_DYNAMIC}")
+        _refuse("recalibrate", _DYNAMIC)
+
+    def release_resident(self) -> None:
+        """Not needed on this engine, see the error's text."""
+        _refuse("release_resident", _RESIDENT)
 
     def close(self) -> None:
         """Gives the memory back; a call that runs in another thread ends first. Closing twice does nothing."""
@@ -146,6 +159,11 @@ class VLAModel:
     def framework(self) -> str:
         """The layout family of the checkpoint, always "torch"."""
         return "torch"
+
+    @property
+    def pipeline(self) -> NoReturn:
+        """Not there on this engine, see the error's text."""
+        _refuse("pipeline", _PIPELINE)
 
     @property
     def info(self) -> dict[str, Any]:
@@ -175,9 +193,40 @@ class VLAModel:
 def _checked_prompt(prompt: Any) -> str:
     if not isinstance(prompt, str):
         raise TypeError(f"prompt must be a text, not {type(prompt).__name__}")
-    if not prompt:
+    if not prompt.strip():
         raise Error("the prompt is empty; say what the robot is to do")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise Error(f"the prompt holds {prompt[error.start]!r} at {error.start}, half of a surrogate pair and no character; "
+                    "decode the text it came from as what it is") from error
     return prompt
+
+
+def _checked_seed(seed: Any) -> int:
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= seed < 2**64:
+        raise TypeError(f"seed must be a whole number from 0 to 2**64 - 1, not {seed!r}")
+    return int(seed)
+
+
+def _checked_tokens(tokens: Any) -> list[int]:
+    if isinstance(tokens, (str, bytes)) or not isinstance(tokens, Iterable):
+        raise TypeError(f"tokens must be a list of whole numbers, not {tokens!r}")
+    ids = []
+    for i, token in enumerate(tokens):
+        try:
+            ids.append(operator.index(token))
+        except TypeError as error:
+            raise TypeError(f"tokens[{i}] must be a whole number, not {token!r}") from error
+        if not 0 <= ids[-1] < 2**31:
+            raise Error(f"tokens[{i}] is {token}, which is in no vocabulary")
+    if not ids:
+        raise Error("tokens is empty; give the ids of a prompt, or None to use the prompt")
+    return ids
+
+
+def _refuse(name: str, reason: str) -> NoReturn:
+    raise NotOffered(f"{name}: {reason}")
 
 
 def _take(observation: dict[str, Any], keys: tuple[str, ...]) -> Any:
