@@ -8,6 +8,8 @@ from PIL import Image
 
 import flash_rt
 
+if len(sys.argv) < 4:
+    sys.exit("usage: predict.py CHECKPOINT PROMPT IMAGE...   (pictures in the order of the checkpoint's cameras)")
 checkpoint, prompt, *files = sys.argv[1:]
 with flash_rt.load_model(checkpoint, precision="int8") as model:
     pictures = [np.asarray(Image.open(file).convert("RGB")) for file in files]
