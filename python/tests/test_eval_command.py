@@ -171,6 +171,12 @@ def test_recordings_that_do_not_fit_are_refused(tmp_path, capsys, changes, text)
     assert text in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--observations", "--json"])
+def test_a_missing_folder_is_found_out_first(simulator, tmp_path, capsys, option):
+    assert run("compare", option, tmp_path / "none/file") == 2
+    assert f"there is no folder {tmp_path / 'none'}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 cut"])
 def test_files_that_are_no_recording_are_refused(tmp_path, capsys, content):
     (tmp_path / "seen.npz").write_bytes(content)

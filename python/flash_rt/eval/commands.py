@@ -134,6 +134,9 @@ def observations(args: argparse.Namespace, card: Card) -> tuple[compare.Recordin
 
 
 def run_compare(args: argparse.Namespace, card: Card) -> int:
+    for path in (args.observations, args.json):  # found out before the minutes of running, not after them
+        if path is not None and not path.parent.is_dir():
+            raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}")
     recording, reference = observations(args, card)
 
     def run(policy: Policy) -> tuple[np.ndarray, dict]:
