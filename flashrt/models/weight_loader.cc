@@ -65,8 +65,14 @@ Precision parse_precision(std::string_view text, const std::vector<std::string>&
     fail("unknown precision \"{}\"; use f32, bf16 or int8", t);
   };
   Precision p;
-  p.all = dtype(text);
-  for (const std::string& k : keep) {
+  p.all = dtype(text.substr(0, text.find(',')));
+  std::vector<std::string> exceptions;
+  while (text.find(',') != text.npos) {
+    text.remove_prefix(text.find(',') + 1);
+    exceptions.emplace_back(text.substr(0, text.find(',')));
+  }
+  exceptions.insert(exceptions.end(), keep.begin(), keep.end());
+  for (const std::string& k : exceptions) {
     auto eq = k.find('=');
     std::string group = k.substr(0, eq);
     std::string known;
@@ -74,7 +80,9 @@ Precision parse_precision(std::string_view text, const std::vector<std::string>&
     require(eq != std::string::npos, "\"{}\" is not GROUP=PRECISION; groups of this model: {}", k, known);
     require(std::find(groups.begin(), groups.end(), group) != groups.end(),
             "unknown layer group \"{}\"; groups of this model: {}", group, known);
-    p.keep[group] = dtype(std::string_view(k).substr(eq + 1));
+    DType type = dtype(std::string_view(k).substr(eq + 1));
+    require(p.keep.try_emplace(group, type).first->second == type, "the layer group \"{}\" is given two precisions",
+            group);
   }
   return p;
 }

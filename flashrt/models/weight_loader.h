@@ -23,7 +23,8 @@ struct Precision {
   DType of(std::string_view group) const;
   DType of(const LinearSpec&) const;
 };
-// Parses "int8" or "int8,vision=bf16"; `groups` are the names the model has. Throws Error naming what is allowed.
+// Parses "int8" or "int8,vision=bf16", and more exceptions in `keep`; `groups` are the names the model has. Throws
+// Error naming what is allowed.
 Precision parse_precision(std::string_view text, const std::vector<std::string>& keep,
                           const std::vector<std::string_view>& groups);
 std::string to_string(const Precision&);

@@ -182,6 +182,9 @@ TEST(WeightManifest, CutsLongLists) {
 TEST(Precision, IsParsedAndPrinted) {
   std::vector<std::string_view> groups{"vision", "prefix"};
   EXPECT_EQ(to_string(parse_precision("int8", {"vision=bf16"}, groups)), "int8,vision=bf16");
+  // What to_string() writes is taken back.
+  EXPECT_EQ(to_string(parse_precision("int8,vision=bf16", {}, groups)), "int8,vision=bf16");
+  EXPECT_EQ(to_string(parse_precision("int8,vision=bf16", {"prefix=f32"}, groups)), "int8,prefix=f32,vision=bf16");
   EXPECT_EQ(parse_precision("fp32", {}, groups).all, DType::f32);
   Precision p = parse_precision("i8", {"vision=f32"}, groups);
   EXPECT_EQ(p.of("vision"), DType::f32);
@@ -197,6 +200,9 @@ TEST(Precision, IsParsedAndPrinted) {
   expect_error(refusal("bf16", {"=f32"}), "unknown layer group \"\"");
   expect_error(refusal("bf16", {"expert=f32"}), "unknown layer group \"expert\"");
   expect_error(refusal("bf16", {"vision="}), "unknown precision \"\"");
+  expect_error(refusal("int8,", {}), "\"\" is not GROUP=PRECISION");
+  expect_error(refusal("int8,legs=bf16", {}), "unknown layer group \"legs\"");
+  expect_error(refusal("int8,vision=bf16", {"vision=f32"}), "\"vision\" is given two precisions");
 }
 
 }  // namespace
