@@ -27,6 +27,12 @@ Normalizer::Normalizer(Rule rule, std::vector<double> a, std::vector<double> b, 
     else
       require(b_[i] >= a_[i], "{}: the range of dimension {} is reversed ({} to {})", what, i, a_[i], b_[i]);
   }
+  // Applied in f32, where both bounds may fit and their difference not.
+  Affine back = inverse(width());
+  for (std::size_t i = 0; i < a_.size(); ++i)
+    require(std::isfinite(back.scale[i]) && std::isfinite(back.offset[i]) && std::isfinite(static_cast<float>(a_[i])) &&
+                std::isfinite(static_cast<float>(b_[i])),
+            "{}: the statistic of dimension {} ({} and {}) is too large for f32", what, i, a_[i], b_[i]);
 }
 
 std::vector<double> Normalizer::forward(std::span<const float> x) const {

@@ -10,6 +10,9 @@
 
 namespace flashrt {
 
+// The names of lerobot's features that every robot has.
+inline constexpr const char *kStateFeature = "observation.state", *kActionFeature = "action";
+
 // The rule of one feature, ready to apply. Every rule is affine a dimension.
 class Normalizer {
  public:
@@ -22,7 +25,7 @@ class Normalizer {
 
   Normalizer() = default;  // identity
   // `a` is lo or mean, `b` is hi or std. Throws Error naming `what` when they differ in length, hold a NaN or an
-  // infinity, or a range or deviation is negative.
+  // infinity or what becomes one in f32, or a range or deviation is negative.
   Normalizer(Rule rule, std::vector<double> a, std::vector<double> b, const std::string& what);
 
   bool identity() const { return rule_ == Rule::identity; }
@@ -44,9 +47,16 @@ class Normalizer {
   std::vector<double> a_, b_;
 };
 
+// Which actions a lerobot checkpoint means relative to the state, by their names.
+struct RelativeRule {
+  std::vector<std::string> excluded, names;  // lower case; an action whose name holds an excluded one is absolute
+  std::vector<bool> mask(std::int64_t width) const;
+};
+
 // What a checkpoint's processor files say.
 struct RobotProcessing {
   Normalizer state, action;
+  std::optional<RelativeRule> relative_rule;
   // Output dimensions to which the raw state is added (relative actions); empty: none.
   std::vector<bool> relative;
   std::vector<std::pair<std::string, std::string>> renamed_observations;  // from -> to

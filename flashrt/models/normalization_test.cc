@@ -103,6 +103,12 @@ TEST(Normalizer, RefusesStatisticsThatCannotBe) {
   test::expect_error(refusal(Rule::quantiles, {1, 2}, {3, 1}), "the range of dimension 1 is reversed (2 to 1)");
   test::expect_error(refusal(Rule::quantiles_padded, {std::nan("")}, {1}), "dimension 0 is not finite");
   test::expect_error(refusal(Rule::mean_std, {0, 0}, {1, kInf}), "dimension 1 is not finite");
+  // f32 ends at 3.4e38: a bound beyond it, and a range beyond it between bounds that fit.
+  test::expect_error(refusal(Rule::mean_std, {0, 1e39}, {1, 1}), "arm: the statistic of dimension 1 (1e+39 and 1)");
+  test::expect_error(refusal(Rule::mean_std, {0}, {1e39}), "is too large for f32");
+  test::expect_error(refusal(Rule::quantiles, {-3e38}, {3e38}), "is too large for f32");
+  test::expect_error(refusal(Rule::quantiles_padded, {0}, {1e39}), "is too large for f32");
+  EXPECT_EQ(refusal(Rule::quantiles, {-1e38}, {1e38}), "");
   test::expect_error(refusal(Rule::mean_std, {0}, {-1}), "the standard deviation of dimension 0 is negative");
   std::vector<float> two{1, 2};
   test::expect_error(test::error_text([&] { Normalizer(Rule::quantiles, {0}, {1}, "arm").forward(two); }),
