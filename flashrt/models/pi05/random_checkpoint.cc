@@ -84,10 +84,13 @@ void write_statistics(const std::filesystem::path& file, const Config& c) {
 
 void save_random_checkpoint(const std::filesystem::path& folder, const std::string& shape,
                             const ModelOptions& options) {
+  require(options.precision == "bf16" || options.precision == "f32",
+          "random weights are stored as bf16 or f32, not \"{}\"", options.precision);
   Checkpoint checkpoint = random_checkpoint(shape, options);
   std::filesystem::create_directories(folder);
-  require(!std::filesystem::exists(folder / "config.json"), "{}: there is a checkpoint already; name another folder",
-          folder.string());
+  // Whatever lies there may be worth more than random weights.
+  require(std::filesystem::is_empty(folder),
+          "{}: the folder is not empty, perhaps it is a checkpoint already; name another folder", folder.string());
   write_weights(folder / "model.safetensors", *checkpoint.tensors,
                 options.precision == "f32" ? StoredType::f32 : StoredType::bf16);
   const Config& c = checkpoint.config;
