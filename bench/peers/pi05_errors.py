@@ -23,6 +23,8 @@ def actions(flashrt: str, checkpoint: Path, facts: dict, case: dict[str, np.ndar
     cameras = [k.removeprefix("images/") for k in case if k.startswith("images/")]
     command = [flashrt, "run", "--json", "--checkpoint", checkpoint, "--precision", precision]
     command += ["--threads", "1", "--no-pin", "--steps", facts["num_steps"]]
+    if checkpoint.name == "openpi_tiny":
+        command += ["--state-dim", len(case["state"])]  # its statistics are longer
     for camera in all_cameras(checkpoint):
         picture = "none"
         if camera in cameras:

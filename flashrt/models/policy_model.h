@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,6 +28,7 @@ struct ModelOptions {
   std::int64_t state_prompt_dims = 0;  // width that the state is padded to in the prompt; 0: the robot's own
   std::optional<bool> state_in_prompt{};
   std::optional<float> pad_value{};  // of image bars, after scaling to [-1, 1]
+  std::int64_t state_dim = 0;        // width of the robot's state where statistics are longer (openpi); 0: theirs
   std::int64_t action_dim = 0;  // width of a robot action where the checkpoint does not say (openpi); 0: its statistics
   std::vector<std::int64_t>
       relative_dims{};                // actions that are relative to the state where the checkpoint does not say
@@ -37,11 +39,12 @@ struct ModelOptions {
 };
 
 struct PolicyInfo {
-  std::string model;                 // "pi05"
-  std::string source;                // checkpoint path, or "random weights"
-  std::string precision;             // "int8,vision=bf16"
-  std::vector<std::string> cameras;  // in the order images are given
-  std::int64_t state_dim = 0;        // 0: the policy takes no state, or any width
+  std::string model;                                          // "pi05"
+  std::string source;                                         // checkpoint path, or "random weights"
+  std::string precision;                                      // "int8,vision=bf16"
+  std::vector<std::string> cameras;                           // in the order images are given
+  std::map<std::string, std::string> renamed_observations{};  // the robot's own key -> the camera's name here
+  std::int64_t state_dim = 0;                                 // 0: nothing says it, so any width is taken
   bool state_needed = false;
   std::int64_t action_dim = 0;        // width of a robot action
   std::int64_t model_action_dim = 0;  // width of the noise

@@ -58,6 +58,36 @@ struct Normalization {
   Normalizer state, action;
 };
 
+// lerobot normalises the state only where the step lists it, and by the type that the step gives it.
+void check_state_is_listed(const JsonReader& config) {
+  if (auto features = config.find("features")) {
+    auto state = features->find(kStateFeature);
+    require(
+        state && state->string("type") == "STATE",
+        "{}: does not list \"{}\" as a STATE, so lerobot would not normalise it although norm_map says so; list it, "
+        "or set norm_map.STATE to IDENTITY",
+        features->where(), kStateFeature);
+  }
+  if (auto keys = config.find("normalize_observation_keys")) {
+    std::vector<std::string> listed = keys->strings();
+    require(std::find(listed.begin(), listed.end(), kStateFeature) != listed.end(),
+            "{}: leaves out \"{}\", so lerobot would not normalise it although norm_map says so; list it, or set "
+            "norm_map.STATE to IDENTITY",
+            keys->where(), kStateFeature);
+  }
+}
+
+// What the step says beside its rules must be what this engine does.
+void check_normalizer_config(const JsonReader& config, const JsonReader& map) {
+  config.only({"eps", "features", "norm_map", "normalize_observation_keys"});
+  map.only({"VISUAL", "STATE", "ACTION", "ENV", "REWARD", "LANGUAGE"});
+  std::string visual = map.string_or("VISUAL", "IDENTITY");
+  require(visual == "IDENTITY", "{}: VISUAL is {}; pictures are normalised as IDENTITY says and in no other way",
+          map.where(), in_quotes(visual));
+  double eps = config.number_or("eps", 1e-8);
+  require(eps == 1e-8, "{}: eps is {}, this engine computes with 1e-8, lerobot's default", config.where(), eps);
+}
+
 Normalization normalizer_step(const JsonReader& step, const path& folder, bool needed) {
   JsonReader config = step.at("config");
   std::optional<SafetensorsSource> stats;
@@ -68,23 +98,88 @@ Normalization normalizer_step(const JsonReader& step, const path& folder, bool n
     stats.emplace(folder / name);
   }
   auto map = config.at("norm_map");
+  check_normalizer_config(config, map);
   auto rule = [&](std::string_view type, const std::string& feature) {
     return lerobot_rule(map.string_or(type, "IDENTITY"), feature, stats ? &*stats : nullptr, config.where(), needed);
   };
-  return {rule("STATE", "observation.state"), rule("ACTION", "action")};
+  return {rule("STATE", kStateFeature), rule("ACTION", kActionFeature)};
 }
 
-std::vector<bool> relative_mask(const JsonReader& config, std::int64_t width) {
-  std::vector<std::string> excluded, names;
+// Moves to a device, which is nothing here; a cast to half precision would round pictures and states.
+void check_device_step(const JsonReader& step) {
+  if (auto config = step.find("config"))
+    if (auto type = config->find("float_dtype"))
+      require(type->string() == "float32", "{}: is {}; only null and \"float32\" leave the values as they are",
+              type->where(), in_quotes(type->string()));
+}
+
+std::int64_t tokenizer_step(const JsonReader& config) {
+  std::string side = config.string_or("padding_side", "right");
+  require(side == "right", "{}: padding_side is {}; prompts are padded at the right only", config.where(),
+          in_quotes(side));
+  return config.integer_or("max_length", 0, 0, 1 << 16);
+}
+
+std::optional<RelativeRule> relative_step(const JsonReader& config) {
+  config.only({"enabled", "exclude_joints", "action_names"});
+  if (!config.boolean_or("enabled", false)) return std::nullopt;
+  RelativeRule rule;
   if (auto e = config.find("exclude_joints"))
-    for (const std::string& s : e->strings()) excluded.push_back(lower(s));
-  if (auto n = config.find("action_names")) names = n->strings();
-  std::vector<bool> mask(static_cast<std::size_t>(width), true);
-  if (excluded.empty()) return mask;
-  for (std::size_t i = 0; i < std::min(mask.size(), names.size()); ++i)
-    for (const std::string& e : excluded)
-      if (!e.empty() && lower(names[i]).find(e) != std::string::npos) mask[i] = false;
-  return mask;
+    for (const std::string& s : e->strings()) rule.excluded.push_back(lower(s));
+  if (auto n = config.find("action_names"))
+    for (const std::string& s : n->strings()) rule.names.push_back(lower(s));
+  return rule;
+}
+
+[[noreturn]] void unknown_step(const JsonReader& step, const std::string& name) {
+  fail("{}: the step {} is not known to this engine, so its effect cannot be reproduced", step.where(),
+       in_quotes(name));
+}
+
+void read_preprocessor(const path& folder, bool needed, RobotProcessing& out) {
+  JsonReader pre = JsonReader::read(folder / "policy_preprocessor.json");
+  bool normalised = false;
+  for (const JsonReader& step : pre.at("steps").elements()) {
+    const std::string& name = step.string("registry_name");
+    if (name == "rename_observations_processor") {
+      if (auto map = step.at("config").find("rename_map"))
+        for (const auto& [from, to] : map->members()) out.renamed_observations.emplace_back(from, to.string());
+    } else if (name == "normalizer_processor") {
+      out.state = normalizer_step(step, folder, needed).state;
+      if (!out.state.identity()) check_state_is_listed(step.at("config"));
+      normalised = true;
+    } else if (name == "tokenizer_processor") {
+      out.prompt_tokens = tokenizer_step(step.at("config"));
+    } else if (name == "relative_actions_processor" || name == "delta_actions_processor") {  // its name in lerobot 0.5
+      out.relative_rule = relative_step(step.at("config"));
+    } else if (name == "device_processor") {
+      check_device_step(step);
+    } else if (name != "to_batch_processor" && name != "pi05_prepare_state_tokenizer_processor_step") {
+      unknown_step(step, name);
+    }
+  }
+  require(normalised, "{}: no normalizer_processor step", (folder / "policy_preprocessor.json").string());
+}
+
+// Whether actions are made absolute again.
+bool read_postprocessor(const path& folder, bool needed, RobotProcessing& out) {
+  JsonReader post = JsonReader::read(folder / "policy_postprocessor.json");
+  bool normalised = false, absolute = false;
+  for (const JsonReader& step : post.at("steps").elements()) {
+    const std::string& name = step.string("registry_name");
+    if (name == "unnormalizer_processor") {
+      out.action = normalizer_step(step, folder, needed).action;
+      normalised = true;
+    } else if (name == "absolute_actions_processor") {
+      absolute = step.at("config").boolean_or("enabled", false);
+    } else if (name == "device_processor") {
+      check_device_step(step);
+    } else if (name != "to_batch_processor") {
+      unknown_step(step, name);
+    }
+  }
+  require(normalised, "{}: no unnormalizer_processor step", (folder / "policy_postprocessor.json").string());
+  return absolute;
 }
 
 JsonReader only_asset(const path& assets, const std::string& asset) {
@@ -121,55 +216,20 @@ Normalizer openpi_rule(const JsonReader& stats, std::string_view feature) {
 
 }  // namespace
 
+std::vector<bool> RelativeRule::mask(std::int64_t width) const {
+  std::vector<bool> mask(static_cast<std::size_t>(width), true);
+  for (std::size_t i = 0; i < std::min(mask.size(), names.size()); ++i)
+    for (const std::string& e : excluded)
+      if (!e.empty() && names[i].find(e) != std::string::npos) mask[i] = false;
+  return mask;
+}
+
 RobotProcessing read_lerobot_processing(const path& folder, bool needed) {
   RobotProcessing out;
-  JsonReader pre = JsonReader::read(folder / "policy_preprocessor.json");
-  bool normalised = false;
-  std::optional<JsonReader> relative;
-  for (const JsonReader& step : pre.at("steps").elements()) {
-    const std::string& name = step.string("registry_name");
-    if (name == "rename_observations_processor") {
-      if (auto map = step.at("config").find("rename_map"))
-        for (const auto& [from, to] : map->members()) out.renamed_observations.emplace_back(from, to.string());
-    } else if (name == "normalizer_processor") {
-      out.state = normalizer_step(step, folder, needed).state;
-      normalised = true;
-    } else if (name == "tokenizer_processor") {
-      out.prompt_tokens = step.at("config").integer_or("max_length", 0, 0, 1 << 16);
-    } else if (name == "relative_actions_processor") {
-      if (step.at("config").boolean_or("enabled", false)) relative = step.at("config");
-    } else {
-      require(name == "to_batch_processor" || name == "device_processor" ||
-                  name == "pi05_prepare_state_tokenizer_processor_step",
-              "{}: the step {} is not known to this engine, so its effect cannot be reproduced", step.where(),
-              in_quotes(name));
-    }
-  }
-  require(normalised, "{}: no normalizer_processor step", (folder / "policy_preprocessor.json").string());
-
-  JsonReader post = JsonReader::read(folder / "policy_postprocessor.json");
-  normalised = false;
-  bool absolute = false;
-  for (const JsonReader& step : post.at("steps").elements()) {
-    const std::string& name = step.string("registry_name");
-    if (name == "unnormalizer_processor") {
-      out.action = normalizer_step(step, folder, needed).action;
-      normalised = true;
-    } else if (name == "absolute_actions_processor") {
-      absolute = step.at("config").boolean_or("enabled", false);
-    } else {
-      require(name == "device_processor" || name == "to_batch_processor",
-              "{}: the step {} is not known to this engine, so its effect cannot be reproduced", step.where(),
-              in_quotes(name));
-    }
-  }
-  require(normalised, "{}: no unnormalizer_processor step", (folder / "policy_postprocessor.json").string());
-  require(absolute == relative.has_value(),
+  read_preprocessor(folder, needed, out);
+  bool absolute = read_postprocessor(folder, needed, out);
+  require(absolute == out.relative_rule.has_value(),
           "{}: relative actions are enabled in only one of the pre- and postprocessor", folder.string());
-  if (relative) {
-    require(!out.action.identity(), "{}: relative actions need action statistics", folder.string());
-    out.relative = relative_mask(*relative, out.action.width());
-  }
   return out;
 }
 

@@ -63,8 +63,8 @@ void open_with(const fs::path& folder, const std::string& name, std::string_view
   try {
     auto config = flashrt::pi05::open_checkpoint(folder, options).config;
     bool bounded = config.horizon >= 1 && config.horizon <= 4096 && config.steps >= 1 && config.steps <= 1000 &&
-                   config.prompt_tokens >= 1 && config.prompt_tokens <= 4096 && !config.cameras.empty() &&
-                   config.cameras.size() <= 16 && config.robot_action_dim >= 1 &&
+                   config.prompt_tokens >= 1 && config.prompt_tokens <= 1024 && !config.cameras.empty() &&
+                   config.cameras.size() <= 8 && config.robot_action_dim >= 1 &&
                    config.robot_action_dim <= config.action_dim && config.vision.width % config.vision.heads == 0;
     if (!bounded) std::abort();
   } catch (const flashrt::Error& e) {

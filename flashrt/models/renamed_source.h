@@ -19,7 +19,6 @@ class RenamedSource final : public TensorSource {
   RenamedSource(std::unique_ptr<TensorSource> base, const std::function<std::string(const std::string&)>& rename);
   // Makes `name` another name of what is stored as `existing`'s tensor, and forgets `existing`.
   void move_name(const std::string& existing, const std::string& name);
-  void drop(const std::string& name) { stored_.erase(name); }
 
   const TensorInfo* find(std::string_view name) const override;
   std::vector<std::string> names() const override;

@@ -5,20 +5,19 @@
 #include <cmath>
 
 #include "flashrt/core/error.h"
-#include "flashrt/core/settings.h"
 #include "flashrt/io/json.h"
 #include "flashrt/io/random_source.h"
 #include "flashrt/io/safetensors.h"
 #include "flashrt/models/pi05/names.h"
+#include "flashrt/models/pi05/options.h"
 #include "flashrt/models/pi05/pi05.h"
+#include "flashrt/models/pi05/tokenizer.h"
 #include "flashrt/models/renamed_source.h"
 
 namespace flashrt::pi05 {
 namespace {
 
 using std::filesystem::path;
-
-constexpr std::int64_t kMaxHorizon = 4096, kMaxSteps = 1000, kMaxPrompt = 4096, kMaxDim = 4096, kMaxCameras = 16;
 
 // Extents of a tensor that must exist with this rank.
 std::vector<std::int64_t> extents(const TensorSource& s, const std::string& name, std::size_t rank) {
@@ -93,6 +92,12 @@ const std::vector<std::string>& openpi_cameras() {
   return names;
 }
 
+std::int64_t one_dimension(const JsonReader& feature, const char* what, std::int64_t most) {
+  auto shape = feature.at("shape").integers(1, kMaxDim);
+  require(shape.size() == 1 && shape[0] <= most, "{}: {} has one dimension of at most {}", feature.where(), what, most);
+  return shape[0];
+}
+
 void read_lerobot_config(const JsonReader& j, const RobotProcessing& processing, Config& c) {
   c.horizon = j.integer("chunk_size", 1, kMaxHorizon);
   c.steps = j.integer_or("num_inference_steps", 10, 1, kMaxSteps);
@@ -118,20 +123,15 @@ void read_lerobot_config(const JsonReader& j, const RobotProcessing& processing,
             "{}: the vision tower takes {} x {} images", resolution->where(), c.vision.image, c.vision.image);
   }
   for (const auto& [feature, description] : j.at("input_features").members()) {
-    const std::string& type = description.string("type");
-    if (type == "VISUAL") c.cameras.push_back(feature);
-    if (type == "STATE") {
-      auto shape = description.at("shape").integers(1, kMaxDim);
-      require(shape.size() == 1, "{}: a state has one dimension", description.where());
-      c.state_dim = shape[0];
-    }
+    if (description.string("type") == "VISUAL") c.cameras.push_back(feature);
+    // The only one that reaches the prompt upstream, whatever else is a STATE.
+    if (feature == kStateFeature) c.state_dim = one_dimension(description, "a state", kMaxDim);
   }
+  // Fine-tunes of a base model keep the base's width, 32; what they normalise has the robot's.
+  if (std::int64_t covered = processing.state.width()) c.state_dim = covered;
   require(std::ssize(c.cameras) <= kMaxCameras, "{}: {} cameras are named, at most {} are supported",
           j.at("input_features").where(), c.cameras.size(), kMaxCameras);
-  auto shape = j.at("output_features").at("action").at("shape").integers(1, kMaxDim);
-  require(shape.size() == 1 && shape[0] <= c.action_dim, "{}: an action has one dimension of at most {}",
-          j.at("output_features").where(), c.action_dim);
-  c.robot_action_dim = shape[0];
+  c.robot_action_dim = one_dimension(j.at("output_features").at("action"), "an action", c.action_dim);
 }
 
 void read_openpi_config(const std::optional<JsonReader>& j, const RobotProcessing& processing, Config& c) {
@@ -139,55 +139,14 @@ void read_openpi_config(const std::optional<JsonReader>& j, const RobotProcessin
   c.resize = ResizeRule::pillow_pad;
   c.cameras = openpi_cameras();
   if (j) {
-    c.horizon = j->integer_or("action_horizon", c.horizon, 1, kMaxHorizon);
+    c.horizon = j->integer_or("action_horizon", 0, 1, kMaxHorizon);
     std::int64_t declared = j->integer_or("action_dim", c.action_dim, 1, kMaxDim);
     require(declared == c.action_dim, "config.json says action_dim {}, the tensors have {}", declared, c.action_dim);
   }
   // Statistics may be padded to the model's width; the robot's own is not stored, so it is what they cover.
-  c.state_dim = 0;
+  c.state_dim = processing.state.width();
   std::int64_t covered = processing.action.width();
   c.robot_action_dim = covered > 0 ? std::min(covered, c.action_dim) : c.action_dim;
-}
-
-path find_tokenizer(const path& folder, const ModelOptions& options) {
-  if (!options.tokenizer.empty()) return options.tokenizer;
-  for (const char* name : {"tokenizer.model", "paligemma_tokenizer.model"})
-    if (std::filesystem::exists(folder / name)) return folder / name;
-  return settings().tokenizer;
-}
-
-void apply_options(const ModelOptions& o, Config& c) {
-  auto within = [](const char* what, std::int64_t value, std::int64_t most) {
-    require(value >= 0 && value <= most, "{} is {}; it must be 1 to {}", what, value, most);
-  };
-  within("horizon", o.horizon, kMaxHorizon);
-  within("steps", o.steps, kMaxSteps);
-  within("state_prompt_dims", o.state_prompt_dims, kMaxDim);
-  if (o.horizon) c.horizon = o.horizon;
-  if (o.steps) c.steps = o.steps;
-  if (o.state_in_prompt) c.state_in_prompt = *o.state_in_prompt;
-  if (o.pad_value) c.pad_value = *o.pad_value;
-  c.state_prompt_dims = o.state_prompt_dims;
-  require(o.views >= 0 && o.views <= static_cast<std::int64_t>(c.cameras.size()),
-          "{} views asked for, the checkpoint has {} cameras", o.views, c.cameras.size());
-  if (o.views) c.cameras.resize(static_cast<std::size_t>(o.views));
-  require(!c.cameras.empty(), "the checkpoint names no camera (input_features of type VISUAL)");
-  if (o.normalized_actions) c.robot_action_dim = c.action_dim;
-  if (o.action_dim) {
-    require(o.action_dim > 0 && o.action_dim <= c.robot_action_dim,
-            "action_dim is {}; this checkpoint's actions have {} dimensions", o.action_dim, c.robot_action_dim);
-    c.robot_action_dim = o.action_dim;
-  }
-}
-
-void apply_relative(const ModelOptions& o, RobotProcessing& p, const Config& c) {
-  if (o.relative_dims.empty()) return;
-  require(p.relative.empty(), "relative_dims are given, but the checkpoint says itself which actions are relative");
-  p.relative.assign(static_cast<std::size_t>(c.robot_action_dim), false);
-  for (std::int64_t d : o.relative_dims) {
-    require(d >= 0 && d < c.robot_action_dim, "relative action dimension {} is outside [0, {})", d, c.robot_action_dim);
-    p.relative[static_cast<std::size_t>(d)] = true;
-  }
 }
 
 // Full: the public checkpoints (specification of pi0.5). Tiny: every part, small enough for a test.
@@ -198,6 +157,7 @@ Config random_shape(const std::string& shape) {
     c.prefix = {.width = 2048, .depth = 18, .mlp = 16384, .heads = 8, .kv_heads = 1, .head_dim = 256};
     c.expert = {.width = 1024, .depth = 18, .mlp = 4096, .heads = 8, .kv_heads = 1, .head_dim = 256};
     c.vocabulary = 257152;
+    c.horizon = 50;
   } else {
     require(shape == "tiny", "unknown shape \"{}\"; use full or tiny", shape);
     c.vision = {.width = 96, .depth = 2, .mlp = 192, .heads = 4, .image = 28, .patch = 14, .projection = 64};
@@ -222,6 +182,9 @@ Checkpoint open_checkpoint(const path& folder, const ModelOptions& options) {
   std::optional<JsonReader> json;
   if (std::filesystem::exists(folder / "config.json")) json = JsonReader::read(folder / "config.json");
   bool lerobot = json && json->find("type");
+  require(lerobot || !std::filesystem::exists(folder / "policy_preprocessor.json"),
+          "{}: policy_preprocessor.json makes this a lerobot checkpoint, but config.json {}", folder.string(),
+          json ? "has no \"type\"" : "is missing");
   out.layout = lerobot ? Layout::lerobot : Layout::openpi;
   if (lerobot)
     require(json->string("type") == "pi05", "{}: a checkpoint of type {} is not pi05", folder.string(),
@@ -231,25 +194,20 @@ Checkpoint open_checkpoint(const path& folder, const ModelOptions& options) {
   if (!tensors->find(kEmbedding)) {
     require(tensors->find(kHead), "{}: missing tensor \"{}\" (nor \"{}\")", folder.string(), kEmbedding, kHead);
     tensors->move_name(std::string(kHead), std::string(kEmbedding));
-  } else {
-    tensors->drop(std::string(kHead));
   }
   infer_shapes(*tensors, json, out.config);
   bool needed = !options.normalized_actions;
   if (lerobot) {
+    require(options.norm_asset.empty(),
+            "norm_asset is {}; it is for openpi checkpoints, this one names its statistics in policy_preprocessor.json",
+            in_quotes(options.norm_asset));
     out.processing = read_lerobot_processing(folder, needed);
     read_lerobot_config(*json, out.processing, out.config);
   } else {
     out.processing = read_openpi_processing(folder, options.norm_asset, needed);
     read_openpi_config(json, out.processing, out.config);
   }
-  if (options.normalized_actions) {
-    require(options.relative_dims.empty(), "relative_dims are of robot units; they do not go with normalized_actions");
-    out.processing.action = {};
-    out.processing.relative.clear();
-  }
-  apply_options(options, out.config);
-  apply_relative(options, out.processing, out.config);
+  apply_options(options, out);
   out.tensors = std::move(tensors);
   out.tokenizer = find_tokenizer(folder, options);
   return out;
@@ -257,13 +215,14 @@ Checkpoint open_checkpoint(const path& folder, const ModelOptions& options) {
 
 Checkpoint random_checkpoint(const std::string& shape, const ModelOptions& options) {
   Checkpoint out;
+  out.layout = Layout::openpi;  // whose options are the wider ones
   out.config = random_shape(shape);
-  apply_options(options, out.config);
+  apply_options(options, out);
   auto source = std::make_unique<RandomSource>(options.random_seed);
   WeightManifest manifest;
   declare_all(manifest, out.config);
   for (const auto& [name, entry] : manifest.entries()) {
-    if (!entry.needed && name == kExpertHead) continue;
+    if (name == kExpertHead || name == kHead) continue;
     // Variance-preserving matrices and small vectors keep every activation finite at any depth.
     std::int64_t fan_in = 1;
     for (std::size_t d = 1; d < entry.shape.size(); ++d) fan_in *= entry.shape[d];

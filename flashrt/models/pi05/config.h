@@ -22,14 +22,14 @@ struct Config {
   GemmaConfig prefix, expert;
   std::int64_t vocabulary = 0;
   std::int64_t action_dim = 32;  // A, of the model
-  std::int64_t horizon = 50;     // C
+  std::int64_t horizon = 0;      // C
   std::int64_t steps = 10;
   std::int64_t prompt_tokens = 200;
   double min_period = 4e-3, max_period = 4.0;
   bool accumulated_time = false;  // openpi adds dt in fp32; lerobot computes 1 + k dt in double
   bool state_in_prompt = true;
   std::int64_t state_prompt_dims = 0;
-  std::int64_t state_dim = 0;         // 0: not stated
+  std::int64_t state_dim = 0;         // 0: nothing says it
   std::int64_t robot_action_dim = 0;  // R <= A
   std::vector<std::string> cameras;
   ResizeRule resize{};

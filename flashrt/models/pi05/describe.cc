@@ -5,6 +5,7 @@
 
 #include "flashrt/models/pi05/config.h"
 #include "flashrt/models/pi05/pi05.h"
+#include "flashrt/models/pi05/tokenizer.h"
 #include "flashrt/models/weight_loader.h"
 
 namespace flashrt::pi05 {
@@ -32,6 +33,7 @@ std::vector<CheckpointFact> describe_checkpoint(const std::filesystem::path& fol
   WeightManifest manifest;
   declare_all(manifest, c);
   manifest.check(*checkpoint.tensors);
+  open_tokenizer(checkpoint);
   const SiglipConfig& v = c.vision;
   return {
       {"layout", checkpoint.layout == Layout::lerobot ? "lerobot" : "openpi"},

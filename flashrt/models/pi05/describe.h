@@ -9,7 +9,8 @@
 
 namespace flashrt::pi05 {
 
-// Opens the checkpoint, reads its configuration and statistics and checks every tensor's name and shape. Throws Error.
+// Opens the checkpoint, reads its configuration, statistics and tokenizer and checks every tensor's name and shape.
+// Throws Error.
 std::vector<CheckpointFact> describe_checkpoint(const std::filesystem::path& folder, const ModelOptions&);
 
 }  // namespace flashrt::pi05

@@ -4,6 +4,7 @@
 
 #include "flashrt/core/readings.h"
 #include "flashrt/models/pi05/edited_checkpoint_test.h"
+#include "flashrt/text/sentencepiece.h"
 
 namespace flashrt {
 namespace {
@@ -29,6 +30,10 @@ void rename(RawTensors& all, const std::string& from, const std::string& to) {
 }
 Edit weights(std::function<void(RawTensors&)> edit) {
   return [=](EditedCheckpoint& c, ModelOptions&) { c.tensors(edit); };
+}
+
+Edit config(std::function<void(Json&)> edit) {
+  return [=](EditedCheckpoint& c, ModelOptions&) { c.json("config.json", edit); };
 }
 
 struct Variant {
@@ -111,6 +116,26 @@ const Variant kVariants[] = {
          j["steps"][0]["config"]["rename_map"] = {{"observation.images.front", "observation.images.base"}};
        });
      }},
+    {"delta_actions_step_that_is_off", "lerobot_tiny",
+     [](EditedCheckpoint& c, ModelOptions&) {
+       c.json("policy_preprocessor.json", [](Json& j) { j["steps"][2]["registry_name"] = "delta_actions_processor"; });
+     }},
+    {"state_listed_to_be_normalised", "lerobot_tiny",
+     [](EditedCheckpoint& c, ModelOptions&) {
+       c.json("policy_preprocessor.json",
+              [](Json& j) { j["steps"][3]["config"]["normalize_observation_keys"] = {"observation.state"}; });
+     }},
+    {"state_width_of_the_base_model", "lerobot_tiny",
+     config([](Json& j) { j["input_features"]["observation.state"]["shape"] = {32}; })},
+    {"no_state_feature", "lerobot_tiny", config([](Json& j) { j["input_features"].erase("observation.state"); })},
+    {"another_state_behind", "lerobot_tiny", config([](Json& j) {
+       j["input_features"]["observation.state.gripper"] = {{"type", "STATE"}, {"shape", {2, 1}}};
+     })},
+    {"horizon_by_option", "openpi_tiny",
+     [](EditedCheckpoint& c, ModelOptions& o) {
+       c.json("config.json", [](Json& j) { j.erase("action_horizon"); });
+       o.horizon = 6;
+     }},
     {"asset_by_name", "openpi_tiny",
      [](EditedCheckpoint& c, ModelOptions& o) {
        std::filesystem::create_directories(c.path("assets/lab/arm"));
@@ -162,6 +187,98 @@ TEST(Pi05NormalizedActions, NeedNoStatistics) {
     auto without = LoadedPolicy::open(c.path(), options).run();
     EXPECT_EQ(without.robot, with.model);
   }
+}
+
+std::int64_t state_dim(const std::string& golden, const Edit& edit) {
+  EditedCheckpoint c(golden);
+  ModelOptions options;
+  edit(c, options);
+  return pi05::open_checkpoint(c.path(), options).config.state_dim;
+}
+
+// The session refuses states of any other width.
+TEST(Pi05StateWidth, IsThatOfTheStatisticsOrOfTheOption) {
+  Edit none = [](EditedCheckpoint&, ModelOptions&) {};
+  Edit base_width = config([](Json& j) { j["input_features"]["observation.state"]["shape"] = {32}; });
+  EXPECT_EQ(state_dim("lerobot_tiny", base_width), 6);
+  EXPECT_EQ(state_dim("openpi_tiny", none), 10);
+  EXPECT_EQ(state_dim("openpi_tiny", [](EditedCheckpoint&, ModelOptions& o) { o.state_dim = 6; }), 6);
+  // Without statistics the configuration decides, unless the option does.
+  Edit without = [&](EditedCheckpoint& c, ModelOptions& o) {
+    base_width(c, o);
+    c.json("policy_preprocessor.json", [](Json& j) { j["steps"][3]["config"]["norm_map"]["STATE"] = "IDENTITY"; });
+  };
+  EXPECT_EQ(state_dim("lerobot_tiny", without), 32);
+  EXPECT_EQ(state_dim("lerobot_tiny",
+                      [&](EditedCheckpoint& c, ModelOptions& o) {
+                        without(c, o);
+                        o.state_dim = 7;
+                      }),
+            7);
+}
+
+// Relative actions, with every name but the gripper's.
+void make_relative(const EditedCheckpoint& c, const std::string& step) {
+  c.json("policy_preprocessor.json", [&](Json& j) {
+    j["steps"][2]["registry_name"] = step;
+    j["steps"][2]["config"] = {{"enabled", true},
+                               {"exclude_joints", {"GRIPPER", ""}},
+                               {"action_names", {"a", "b", "left_gripper.pos", "d", "e", "f", "Gripper"}}};
+  });
+  c.json("policy_postprocessor.json", [](Json& j) { j["steps"][1]["config"]["enabled"] = true; });
+}
+
+TEST(Pi05RelativeActions, AreAddedToTheStateExceptForExcludedNames) {
+  ModelOptions options;
+  options.precision = "f32";
+  for (const char* step : {"relative_actions_processor", "delta_actions_processor"})
+    for (const char* mode : {"QUANTILES", "IDENTITY"}) {
+      EditedCheckpoint c("lerobot_tiny");
+      c.json("policy_postprocessor.json", [&](Json& j) { j["steps"][0]["config"]["norm_map"]["ACTION"] = mode; });
+      auto absolute = LoadedPolicy::open(c.path(), options).run();
+      make_relative(c, step);
+      auto relative = LoadedPolicy::open(c.path(), options).run();
+      for (std::size_t i = 0; i < absolute.robot.size(); ++i) {
+        float added = i % 7 == 2 || i % 7 == 6 ? 0.0f : 0.25f;  // the state that run() gives
+        EXPECT_NEAR(relative.robot[i] - absolute.robot[i], added, 1e-5) << step << " " << mode << " " << i;
+      }
+    }
+}
+
+TEST(Pi05RelativeActions, AreTheModelsOwnWhereNormalizedOnesAreAskedFor) {
+  EditedCheckpoint c("lerobot_tiny");
+  make_relative(c, "relative_actions_processor");
+  ModelOptions options;
+  options.normalized_actions = true;
+  auto actions = LoadedPolicy::open(c.path(), options).run();
+  EXPECT_EQ(actions.robot, actions.model);
+}
+
+std::string prompt_text(const ModelOptions& options) {
+  EditedCheckpoint c("lerobot_tiny");
+  LoadedPolicy policy = LoadedPolicy::open(c.path(), options);
+  Tokenizer tokenizer = Tokenizer::load(c.path("tokenizer.model"));
+  std::string text;
+  std::vector<float> state(6, 0.25f);
+  for (std::int32_t id : policy.model->tokens("open the door", state)) text += tokenizer.piece(id);
+  return text;
+}
+
+TEST(Pi05StatePromptDims, PadTheStateWithZeros) {
+  ModelOptions padded;
+  padded.state_prompt_dims = 8;
+  std::string wanted = prompt_text({}), space = "\u2581";
+  wanted.insert(wanted.find(';'), space + "128" + space + "128");
+  EXPECT_EQ(prompt_text(padded), wanted);
+}
+
+TEST(Pi05RenameMap, IsToldWithTheCameras) {
+  EditedCheckpoint c("lerobot_tiny");
+  c.json("policy_preprocessor.json", [](Json& j) {
+    j["steps"][0]["config"]["rename_map"] = {{"observation.images.front", "observation.images.base"}};
+  });
+  std::map<std::string, std::string> wanted{{"observation.images.front", "observation.images.base"}};
+  EXPECT_EQ(LoadedPolicy::open(c.path(), {}).model->info().renamed_observations, wanted);
 }
 
 }  // namespace

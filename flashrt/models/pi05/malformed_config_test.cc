@@ -3,6 +3,7 @@
 // with a text that names the cause.
 #include <limits>
 
+#include "flashrt/models/pi05/describe.h"
 #include "flashrt/models/pi05/edited_checkpoint_test.h"
 
 namespace flashrt {
@@ -68,9 +69,24 @@ Edit both(Edit a, Edit b) {
 
 class Pi05RefusesConfig : public testing::TestWithParam<Malformed> {};
 TEST_P(Pi05RefusesConfig, WithTheCause) { test::expect_refusal(GetParam()); }
+// What loading refuses, `flashrt inspect` refuses.
+TEST_P(Pi05RefusesConfig, WhenDescribed) {
+  EditedCheckpoint checkpoint(GetParam().golden);
+  ModelOptions options;
+  GetParam().edit(checkpoint, options);
+  std::string text = test::error_text([&] { pi05::describe_checkpoint(checkpoint.path(), options); });
+  for (const std::string& cause : GetParam().causes) test::expect_error(text, cause);
+}
 
 const Malformed kConfigs[] = {
-    {"missing", "lerobot_tiny", removed("config.json"), {"vision_config", "config.json"}},
+    {"missing",
+     "lerobot_tiny",
+     removed("config.json"),
+     {"policy_preprocessor.json makes this a lerobot checkpoint", "config.json is missing"}},
+    {"no_type",
+     "lerobot_tiny",
+     config_without("type"),
+     {"policy_preprocessor.json makes this a lerobot checkpoint", "config.json has no \"type\""}},
     {"empty", "lerobot_tiny", file("config.json", ""), {"config.json: the file is empty"}},
     {"cut", "lerobot_tiny", file("config.json", "{\"type\":"), {"config.json: is not valid JSON"}},
     {"a_list", "lerobot_tiny", file("config.json", "[]"), {"config.json", "must be an object"}},
@@ -98,7 +114,10 @@ const Malformed kConfigs[] = {
      "lerobot_tiny",
      config("image_resolution", {224, 224}),
      {"image_resolution", "the vision tower takes 28 x 28 images"}},
-    {"image_resolution_of_one", "lerobot_tiny", config("image_resolution", Json::array({28})), {"image_resolution"}},
+    {"image_resolution_of_one",
+     "lerobot_tiny",
+     config("image_resolution", Json::array({28})),
+     {"image_resolution", "the vision tower takes 28 x 28 images"}},
     {"no_vision_heads",
      "lerobot_tiny",
      config_without("vision_config"),
@@ -115,6 +134,16 @@ const Malformed kConfigs[] = {
      "lerobot_tiny",
      config("tokenizer_max_length", 80),
      {"80 prompt tokens", "policy_preprocessor.json says 72"}},
+    {"prompt_too_long",
+     "lerobot_tiny",
+     config("tokenizer_max_length", 1025),
+     {"tokenizer_max_length\" must be at most 1024"}},
+    {"too_much_to_record",
+     "lerobot_tiny",
+     both(both(config("tokenizer_max_length", 1024), pre("/steps/5/config/max_length", 1024)),
+          config("num_inference_steps", 160)),
+     {"2 cameras (input_features)", "1024 prompt tokens (tokenizer_max_length)", "160 steps (num_inference_steps)",
+      "128 programs of 324 layers"}},
     {"period_negative",
      "lerobot_tiny",
      config("min_period", -0.004),
@@ -136,15 +165,11 @@ const Malformed kConfigs[] = {
                   j["input_features"]["observation.images." + std::to_string(i)] = {{"type", "VISUAL"},
                                                                                     {"shape", {3, 28, 28}}};
               }),
-     {"5002 cameras"}},
+     {"5002 cameras are named, at most 8"}},
     {"state_of_two_dimensions",
      "lerobot_tiny",
      config_at("/input_features/observation.state/shape", {6, 1}),
      {"observation.state", "a state has one dimension"}},
-    {"state_width",
-     "lerobot_tiny",
-     config_at("/input_features/observation.state/shape", Json::array({5})),
-     {"a state of 5 dimensions, its statistics have 6"}},
     {"no_action", "lerobot_tiny", config("output_features", Json::object()), {"\"output_features.action\" is missing"}},
     {"action_wider_than_model",
      "lerobot_tiny",
@@ -155,6 +180,10 @@ const Malformed kConfigs[] = {
      config_at("/output_features/action/shape", Json::array({6})),
      {"an action of 6 dimensions, its statistics have 7"}},
     {"openpi_action_dim", "openpi_tiny", config("action_dim", 32), {"action_dim 32, the tensors have 10"}},
+    {"openpi_no_horizon",
+     "openpi_tiny",
+     config_without("action_horizon"),
+     {"\"action_horizon\" into its config.json", "option horizon"}},
     {"openpi_horizon", "openpi_tiny", config("action_horizon", 0), {"\"action_horizon\" must be at least 1"}},
     {"openpi_heads",
      "openpi_tiny",
@@ -204,6 +233,46 @@ const Malformed kStatistics[] = {
      "lerobot_tiny",
      document(kPre, [](Json& j) { j["steps"][3]["config"].erase("norm_map"); }),
      {"norm_map\" is missing"}},
+    {"pictures_normalised",
+     "lerobot_tiny",
+     pre("/steps/3/config/norm_map/VISUAL", "MEAN_STD"),
+     {"policy_preprocessor.json", "VISUAL is \"MEAN_STD\""}},
+    {"pictures_unnormalised",
+     "lerobot_tiny",
+     post("/steps/0/config/norm_map/VISUAL", "MEAN_STD"),
+     {"policy_postprocessor.json", "VISUAL is \"MEAN_STD\""}},
+    {"unknown_feature_type", "lerobot_tiny", pre("/steps/3/config/norm_map/TOUCH", "MEAN_STD"), {"norm_map.TOUCH\""}},
+    {"another_epsilon", "lerobot_tiny", pre("/steps/3/config/eps", 1e-6), {"steps[3].config\": eps is 1e-06"}},
+    {"another_epsilon_behind", "lerobot_tiny", post("/steps/0/config/eps", 0), {"steps[0].config\": eps is 0"}},
+    {"unknown_normalizer_key",
+     "lerobot_tiny",
+     pre("/steps/3/config/clip", 5),
+     {"\"steps[3].config.clip\" is not known"}},
+    {"state_not_a_feature",
+     "lerobot_tiny",
+     document(kPre, [](Json& j) { j["steps"][3]["config"]["features"].erase("observation.state"); }),
+     {"features\": does not list \"observation.state\" as a STATE"}},
+    {"state_of_another_type",
+     "lerobot_tiny",
+     pre("/steps/3/config/features/observation.state/type", "ENV"),
+     {"features\": does not list \"observation.state\" as a STATE"}},
+    {"state_key_left_out",
+     "lerobot_tiny",
+     pre("/steps/3/config/normalize_observation_keys", Json::array({"observation.images.base"})),
+     {"normalize_observation_keys\": leaves out \"observation.state\""}},
+    {"half_precision_inputs",
+     "lerobot_tiny",
+     pre("/steps/6/config/float_dtype", "float16"),
+     {"steps[6].config.float_dtype\": is \"float16\""}},
+    {"half_precision_actions",
+     "lerobot_tiny",
+     post("/steps/2/config/float_dtype", "bfloat16"),
+     {"steps[2].config.float_dtype\": is \"bfloat16\""}},
+    {"padded_at_the_left", "lerobot_tiny", pre("/steps/5/config/padding_side", "left"), {"padding_side is \"left\""}},
+    {"unknown_relative_key",
+     "lerobot_tiny",
+     pre("/steps/2/config/include_joints", Json::array({"arm"})),
+     {"\"steps[2].config.include_joints\" is not known"}},
     {"no_state_file",
      "lerobot_tiny",
      document(kPre, [](Json& j) { j["steps"][3].erase("state_file"); }),
@@ -282,14 +351,11 @@ const Malformed kStatistics[] = {
      "lerobot_tiny",
      statistics(kStateFile, [](RawTensors& all) { all["observation.state.q99"] = f32_tensor({5}, 9); }),
      {"statistics have 6 and 5 values"}},
-    {"state_too_long",
+    {"state_overflows",
      "lerobot_tiny",
-     statistics(kStateFile,
-                [](RawTensors& all) {
-                  all["observation.state.q01"] = f32_tensor({8}, 0);
-                  all["observation.state.q99"] = f32_tensor({8}, 1);
-                }),
-     {"a state of 6 dimensions, its statistics have 8"}},
+     both(statistic(kStateFile, "observation.state.q01", 3, -3e38f),
+          statistic(kStateFile, "observation.state.q99", 3, 3e38f)),
+     {"\"observation.state\": the statistic of dimension 3", "is too large for f32"}},
     {"action_too_short",
      "lerobot_tiny",
      statistics(kActionFile,
@@ -301,7 +367,7 @@ const Malformed kStatistics[] = {
     {"empty_statistic",
      "lerobot_tiny",
      statistics(kActionFile, [](RawTensors& all) { all["action.q01"] = all["action.q99"] = f32_tensor({0}); }),
-     {"action"}},
+     {"\"action\": statistics have 0 and 0 values"}},
     // Assets of openpi.
     {"no_assets", "openpi_tiny", removed("assets"), {"assets: no norm_stats.json below it"}},
     {"two_assets",
@@ -347,7 +413,11 @@ const Malformed kStatistics[] = {
     {"openpi_overflow",
      "openpi_tiny",
      file(kStats, R"({"norm_stats":{"state":{"q01":[-1e999],"q99":[1]}}})"),
-     {"norm_stats.json"}},
+     {"norm_stats.json: is not valid JSON", "number overflow"}},
+    {"openpi_overflow_of_f32",
+     "openpi_tiny",
+     openpi_stats("/norm_stats/actions/q99/2", 1e39),
+     {"\"norm_stats.actions\": the statistic of dimension 2", "is too large for f32"}},
     {"openpi_deep", "openpi_tiny", file(kStats, std::string(100'000, '[')), {"norm_stats.json", "nested deeper"}},
 };
 INSTANTIATE_TEST_SUITE_P(Statistics, Pi05RefusesConfig, testing::ValuesIn(kStatistics),
@@ -368,7 +438,7 @@ const Malformed kOptions[] = {
      [](EditedCheckpoint& c, ModelOptions&) {
        c.bytes("tokenizer.model", [](std::string& f) { f.resize(f.size() / 2); });
      },
-     {"tokenizer.model"}},
+     {"tokenizer.model: is not a SentencePiece model"}},
     {"tokenizer_too_large",
      "lerobot_tiny",
      [](EditedCheckpoint& c, ModelOptions&) {
@@ -398,6 +468,27 @@ const Malformed kOptions[] = {
      "lerobot_tiny",
      option([](ModelOptions& o) { o.state_prompt_dims = -3; }),
      {"state_prompt_dims is -3"}},
+    {"state_prompt_dims_too_narrow",
+     "lerobot_tiny",
+     option([](ModelOptions& o) { o.state_prompt_dims = 5; }),
+     {"state_prompt_dims is 5; the state has 6 dimensions"}},
+    {"state_dim_too_wide",
+     "openpi_tiny",
+     option([](ModelOptions& o) { o.state_dim = 11; }),
+     {"state_dim is 11; this checkpoint's statistics have 10 dimensions"}},
+    {"state_dim_negative", "openpi_tiny", option([](ModelOptions& o) { o.state_dim = -6; }), {"state_dim is -6"}},
+    {"state_dim_of_lerobot",
+     "lerobot_tiny",
+     option([](ModelOptions& o) { o.state_dim = 5; }),
+     {"state_dim is 5; this checkpoint's statistics say 6"}},
+    {"norm_asset_of_lerobot",
+     "lerobot_tiny",
+     option([](ModelOptions& o) { o.norm_asset = "droid"; }),
+     {"norm_asset is \"droid\"; it is for openpi checkpoints"}},
+    {"action_dim_of_lerobot",
+     "lerobot_tiny",
+     option([](ModelOptions& o) { o.action_dim = 3; }),
+     {"action_dim is 3; it is for openpi checkpoints, config.json says 7"}},
     {"action_dim_too_wide",
      "openpi_tiny",
      option([](ModelOptions& o) { o.action_dim = 8; }),
@@ -425,6 +516,15 @@ const Malformed kOptions[] = {
        o.normalized_actions = true;
      }),
      {"relative_dims", "normalized_actions"}},
+};
+INSTANTIATE_TEST_SUITE_P(Options, Pi05RefusesConfig, testing::ValuesIn(kOptions),
+                         [](const auto& i) { return i.param.name; });
+
+// Which a checkpoint has no part in.
+class Pi05RefusesPrecision : public testing::TestWithParam<Malformed> {};
+TEST_P(Pi05RefusesPrecision, WithTheCause) { test::expect_refusal(GetParam()); }
+
+const Malformed kPrecisions[] = {
     {"precision_unknown",
      "lerobot_tiny",
      option([](ModelOptions& o) { o.precision = "fp4"; }),
@@ -449,7 +549,7 @@ const Malformed kOptions[] = {
      }),
      {"prefix and expert share a key-value cache"}},
 };
-INSTANTIATE_TEST_SUITE_P(Options, Pi05RefusesConfig, testing::ValuesIn(kOptions),
+INSTANTIATE_TEST_SUITE_P(All, Pi05RefusesPrecision, testing::ValuesIn(kPrecisions),
                          [](const auto& i) { return i.param.name; });
 
 TEST(Pi05RefusesFolders, ThatAreNone) {

@@ -88,7 +88,16 @@ const Malformed kFiles[] = {
      {"4 bytes after the last tensor"}},
     {"header_length_overflows", "lerobot_tiny", header_length(~std::uint64_t{0}), {"above the limit"}},
     {"header_length_wraps", "lerobot_tiny", header_length(~std::uint64_t{0} - 7), {"above the limit"}},
-    {"header_length_beyond_file", "lerobot_tiny", header_length(90'000'000), {"truncated"}},
+    {"header_length_beyond_file", "lerobot_tiny", header_length(9'000'000), {"truncated"}},
+    {"header_of_empty_objects",
+     "lerobot_tiny",
+     file_bytes([](std::string& f) {
+       std::string header = "{";
+       for (int i = 0; header.size() <= 16 << 20; ++i) header += fmt::format("\"{}\":{{}},", i);
+       header.back() = '}';
+       f = test::safetensors_bytes(header, "");
+     }),
+     {"above the limit of 16777216"}},
     {"a_pickle",
      "lerobot_tiny",
      file_bytes([](std::string& f) { f = "\x80\x02}q\x01(X\x05 and more of it"; }),
@@ -99,7 +108,7 @@ const Malformed kFiles[] = {
        c.remove(kFile);
        std::filesystem::create_directory(c.path(kFile));
      },
-     {"model.safetensors"}},
+     {"model.safetensors: is a directory"}},
     {"no_weights",
      "lerobot_tiny",
      [](EditedCheckpoint& c, ModelOptions&) { c.remove(kFile); },
@@ -299,6 +308,10 @@ const Malformed kTensors[] = {
      "lerobot_tiny",
      shaped(kLanguage + "norm.weight", {63}),
      {"language_model.norm.weight\" is [63], the model needs [64]"}},
+    {"unused_head_shape",
+     "lerobot_tiny",
+     extra("model.paligemma_with_expert.paligemma.lm_head.weight", {640, 63}),
+     {"paligemma.lm_head.weight\" is [640, 63], the model needs [640, 64]"}},
     {"projector_width",
      "lerobot_tiny",
      weights([](RawTensors& all) {

@@ -17,6 +17,8 @@ void Model::weights(Weights& w, const Config& c) {
   w.tensor(embedding, "prefix", std::string(kEmbedding), {c.vocabulary, c.prefix.width}, Keep::stored);
   prefix.weights(w, c.prefix, "prefix", language, GemmaNorm::plain, GemmaEnd::cache_only);
   w.unused(language + "norm.weight", {c.prefix.width});
+  // Tied to the embedding. Writers drop one of the two; where both are, this one is not read.
+  w.unused(std::string(kHead), {c.vocabulary, c.prefix.width});
   expert.weights(w, c.expert, "expert", std::string(kExpert), GemmaNorm::adaptive, GemmaEnd::whole);
   w.unused(std::string(kExpertHead), {c.vocabulary, c.expert.width});
   w.linear(action_in,

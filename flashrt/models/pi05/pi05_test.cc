@@ -92,6 +92,7 @@ ModelOptions options_for(const Case& c, const Golden& g, const std::string& prec
   o.steps = g.steps();
   if (c.folder == "openpi_tiny") {
     o.state_in_prompt = g.json().boolean("state_in_prompt");
+    o.state_dim = 6;  // its statistics have 10
     o.tokenizer = kGolden / "lerobot_tiny" / "tokenizer.model";
   }
   return o;

@@ -9,8 +9,8 @@
 #include "flashrt/core/error.h"
 #include "flashrt/core/packed_rhs.h"
 #include "flashrt/models/pi05/pi05.h"
+#include "flashrt/models/pi05/tokenizer.h"
 #include "flashrt/text/robot_prompt.h"
-#include "flashrt/text/sentencepiece.h"
 
 namespace flashrt::pi05 {
 namespace {
@@ -24,21 +24,15 @@ constexpr std::size_t kTemporaries = std::size_t{1} << 36;  // address space; on
 
 class Policy final : public PolicyModel {
  public:
-  Policy(Device& device, Checkpoint checkpoint, const ModelOptions& options)
+  Policy(Device& device, Checkpoint checkpoint, std::optional<Tokenizer> tokenizer, const ModelOptions& options)
       : device_(device),
         config_(std::move(checkpoint.config)),
         processing_(std::move(checkpoint.processing)),
-        normalized_actions_(options.normalized_actions) {
+        tokenizer_(std::move(tokenizer)) {
     auto start = Clock::now();
     Precision precision = parse_precision(options.precision, options.keep, {"vision", "prefix", "expert"});
     load_weights(*checkpoint.tensors, precision);
-    if (!checkpoint.tokenizer.empty()) {
-      tokenizer_.emplace(Tokenizer::load(checkpoint.tokenizer));
-      require(tokenizer_->size() <= config_.vocabulary,
-              "{}: the tokenizer has {} pieces, the model's embedding only {} rows; it belongs to another model",
-              checkpoint.tokenizer.string(), tokenizer_->size(), config_.vocabulary);
-    }
-    describe(checkpoint, precision);
+    describe(*checkpoint.tensors, precision);
     info_.load_ms = ms_since(start);
     start = Clock::now();
     record_all();
@@ -135,23 +129,16 @@ class Policy final : public PolicyModel {
     state_memory_.prefault(state_memory_.used());
   }
 
-  void describe(const Checkpoint& checkpoint, const Precision& precision) {
+  void describe(const TensorSource& source, const Precision& precision) {
     info_.model = "pi05";
-    info_.source = checkpoint.tensors->description();
+    info_.source = source.description();
     info_.precision = to_string(precision);
     info_.cameras = config_.cameras;
-    std::int64_t covered = processing_.state.width();
-    info_.state_dim = config_.state_dim ? config_.state_dim : 0;
-    require(covered == 0 || config_.state_dim == 0 || covered == config_.state_dim,
-            "{}: config.json says a state of {} dimensions, its statistics have {}", info_.source, config_.state_dim,
-            covered);
+    for (const auto& [from, to] : processing_.renamed_observations) info_.renamed_observations.emplace(from, to);
+    info_.state_dim = config_.state_dim;
     info_.state_needed = config_.state_in_prompt || state_.relative;
     info_.action_dim = config_.robot_action_dim;
     info_.model_action_dim = config_.action_dim;
-    require(processing_.action.identity() || normalized_actions_ ||
-                processing_.action.width() == config_.robot_action_dim || checkpoint.layout == Layout::openpi,
-            "{}: config.json says an action of {} dimensions, its statistics have {}", info_.source,
-            config_.robot_action_dim, processing_.action.width());
     info_.horizon = config_.horizon;
     info_.steps = config_.steps;
     info_.image_size = config_.vision.image;
@@ -174,7 +161,6 @@ class Policy final : public PolicyModel {
   Device& device_;
   Config config_;
   RobotProcessing processing_;
-  bool normalized_actions_;
   std::optional<Tokenizer> tokenizer_;
   Arena weights_, state_memory_, temporaries_;
   Model model_;
@@ -186,7 +172,8 @@ class Policy final : public PolicyModel {
 }  // namespace
 
 std::unique_ptr<PolicyModel> make_policy(Device& device, Checkpoint checkpoint, const ModelOptions& options) {
-  return std::make_unique<Policy>(device, std::move(checkpoint), options);
+  std::optional<Tokenizer> tokenizer = open_tokenizer(checkpoint);
+  return std::make_unique<Policy>(device, std::move(checkpoint), std::move(tokenizer), options);
 }
 
 }  // namespace flashrt::pi05
