@@ -74,6 +74,19 @@ void list_tensors(const std::filesystem::path& path, bool apart, Findings& f) {
   }
 }
 
+// Whether a model reads a file of this name. Others, such as the tokenizer.json of many megabytes that transformers
+// writes, are listed and left alone.
+bool is_read(std::string_view name) {
+  constexpr std::string_view kJson[] = {"config.json", "policy_preprocessor.json", "policy_postprocessor.json",
+                                        "norm_stats.json", "model.safetensors.index.json"};
+  return name.ends_with(".safetensors") || std::find(std::begin(kJson), std::end(kJson), name) != std::end(kJson);
+}
+
+void open_file(const std::filesystem::path& file) {
+  if (file.extension() == ".json") JsonReader::read(file);
+  if (file.extension() == ".safetensors") SafetensorsFile::open(file);
+}
+
 Findings examine(const Flags& flags) {
   namespace fs = std::filesystem;
   Findings f;
@@ -88,11 +101,10 @@ Findings examine(const Flags& flags) {
     f.files.push_back({path.filename().string(), fs::file_size(path)});
   }
   f.attempt([&] { list_tensors(path, flags.tensors, f); });
-  // Files that a model may not read are looked at as well.
+  // Each file apart, since describe() below ends at the first that is wrong.
   for (const auto& file : f.files) {
     fs::path full = folder ? path / file.name : path;
-    if (full.extension() == ".json") f.attempt([&] { JsonReader::read(full); });
-    if (full.extension() == ".safetensors") f.attempt([&] { SafetensorsFile::open(full); });
+    if (!folder || is_read(full.filename().string())) f.attempt([&] { open_file(full); });
   }
   if (folder && find_model(flags.options.config).describe)
     f.attempt([&] { f.facts = find_model(flags.options.config).describe(path, flags.options); });
@@ -139,6 +151,10 @@ void add_inspect(CLI::App& app) {
   sub->add_option("path", flags->path, "Checkpoint folder, or a safetensors or index file")->required();
   sub->add_option("--model", flags->options.config, "Which model it is of")->capture_default_str();
   sub->add_option("--norm-asset", flags->options.norm_asset, "openpi checkpoints: which folder of assets to read");
+  sub->add_option("--horizon", flags->options.horizon, "Actions in a chunk, where the checkpoint does not say it");
+  sub->add_option("--state-dim", flags->options.state_dim, "Width of the robot's state, as for loading");
+  sub->add_option("--action-dim", flags->options.action_dim, "Width of a robot action, as for loading");
+  sub->add_option("--tokenizer", flags->options.tokenizer, "SentencePiece file, where it is not beside the checkpoint");
   sub->add_flag("--normalized-actions", flags->options.normalized_actions, "Statistics may be missing");
   sub->add_flag("--tensors", flags->tensors, "Every tensor, not groups of equal ones");
   sub->add_flag("--json", flags->json, "Write one JSON object");

@@ -42,6 +42,7 @@ void add_load_options(CLI::App& app, LoadOptions& o, std::vector<std::string>& k
       "--state-in-prompt,!--no-state-in-prompt", [&o](std::int64_t count) { o.state_in_prompt = count > 0; },
       "Whether the state is part of the prompt; by default as the checkpoint says");
   app.add_option("--state-prompt-dims", o.state_prompt_dims, "Width that the state is padded to in the prompt");
+  app.add_option("--state-dim", o.state_dim, "Width of the robot's state where statistics are longer (openpi)");
   app.add_option("--action-dim", o.action_dim, "Width of a robot action where the checkpoint does not say (openpi)");
   app.add_option("--relative-dims", o.relative_dims, "Actions relative to the state, as 0,1,2, where it does not say")
       ->delimiter(',')
