@@ -142,6 +142,7 @@ void read_preprocessor(const path& folder, bool needed, RobotProcessing& out) {
   for (const JsonReader& step : pre.at("steps").elements()) {
     const std::string& name = step.string("registry_name");
     if (name == "rename_observations_processor") {
+      step.at("config").only({"rename_map"});
       if (auto map = step.at("config").find("rename_map"))
         for (const auto& [from, to] : map->members()) out.renamed_observations.emplace_back(from, to.string());
     } else if (name == "normalizer_processor") {
@@ -171,6 +172,7 @@ bool read_postprocessor(const path& folder, bool needed, RobotProcessing& out) {
       out.action = normalizer_step(step, folder, needed).action;
       normalised = true;
     } else if (name == "absolute_actions_processor") {
+      step.at("config").only({"enabled"});
       absolute = step.at("config").boolean_or("enabled", false);
     } else if (name == "device_processor") {
       check_device_step(step);

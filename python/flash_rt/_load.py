@@ -38,6 +38,7 @@ def load_model(
     state_in_prompt: Optional[bool] = None,
     state_prompt_dims: int = 0,
     pad_value: Optional[float] = None,
+    state_dim: Optional[int] = None,
     action_dim: Optional[int] = None,
     relative_dims: Sequence[int] = (),
     normalized_actions: bool = False,
@@ -67,6 +68,7 @@ def load_model(
         state_in_prompt: whether the state is part of the prompt. None: as the checkpoint says.
         state_prompt_dims: width that the state is padded to in the prompt; 0: the robot's own.
         pad_value: value of the bars beside a resized picture, after scaling to -1 to 1. None: the checkpoint's.
+        state_dim: width of the robot's state, for openpi checkpoints whose statistics are longer. None: theirs.
         action_dim: width of a robot action where the checkpoint does not say (openpi). None: its statistics'.
         relative_dims: actions that are relative to the state, where the checkpoint does not say (openpi).
         normalized_actions: actions as the model makes them; statistics may then be missing.
@@ -99,6 +101,7 @@ def load_model(
     _set(options, "state_in_prompt", bool, state_in_prompt)
     _set(options, "state_prompt_dims", int, state_prompt_dims)
     _set(options, "pad_value", float, pad_value)
+    _set(options, "state_dim", int, state_dim, "state_dim")
     _set(options, "action_dim", int, action_dim)
     _set(options, "relative_dims", list, relative_dims)
     _set(options, "normalized_actions", bool, normalized_actions)

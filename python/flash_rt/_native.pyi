@@ -24,6 +24,7 @@ class LoadOptions:
     state_prompt_dims: int
     state_in_prompt: Optional[bool]
     pad_value: Optional[float]
+    state_dim: int
     action_dim: int
     relative_dims: list[int]
     normalized_actions: bool

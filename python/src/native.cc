@@ -77,6 +77,7 @@ class NativePolicy {
     d["threads"] = policy_.device().info().workers;
     d["cpu"] = policy_.device().info().model;
     d["cameras"] = i.cameras;
+    d["renamed_observations"] = i.renamed_observations;
     d["state_dim"] = i.state_dim;
     d["state_needed"] = i.state_needed;
     d["action_dim"] = i.action_dim;
@@ -147,6 +148,7 @@ NB_MODULE(_native, m) {
       .def_rw("state_prompt_dims", &LoadOptions::state_prompt_dims)
       .def_rw("state_in_prompt", &LoadOptions::state_in_prompt, nb::arg().none())
       .def_rw("pad_value", &LoadOptions::pad_value, nb::arg().none())
+      .def_rw("state_dim", &LoadOptions::state_dim)
       .def_rw("action_dim", &LoadOptions::action_dim)
       .def_rw("relative_dims", &LoadOptions::relative_dims)
       .def_rw("normalized_actions", &LoadOptions::normalized_actions)

@@ -14,6 +14,9 @@ CASE = golden.cases("lerobot_tiny")[0]
 QUICK = {"threads": 1, "pin": False}
 
 
+OPENPI = golden.cases("openpi_tiny")[0]
+
+
 @pytest.fixture(scope="module")
 def model():
     with flash_rt.load_model(CASE.folder, **QUICK) as loaded:
@@ -61,6 +64,18 @@ def test_bad_calls(model, what):
     assert np.isfinite(model.predict(**good)).all()
 
 
+def test_a_state_has_the_width_of_the_statistics_or_the_one_asked_for():
+    call = {"images": OPENPI.images, "tokens": OPENPI.token_ids}
+    with flash_rt.load_model(OPENPI.folder, **QUICK) as wide:
+        assert wide.info["state_dim"] == 10
+        with pytest.raises(flash_rt.Error, match="state has 6 values, this policy takes 10"):
+            wide.predict(**call, state=OPENPI.state)
+    with flash_rt.load_model(OPENPI.folder, state_dim=6, **QUICK) as right:
+        assert np.isfinite(right.predict(**call, state=OPENPI.state)).all()
+        with pytest.raises(flash_rt.Error, match="state has 5 values, this policy takes 6"):
+            right.predict(**call, state=OPENPI.state[:5])
+
+
 def test_the_first_call_needs_a_prompt():
     with flash_rt.load_model(CASE.folder, **QUICK) as fresh:
         with pytest.raises(flash_rt.Error, match="no prompt"):
@@ -90,6 +105,11 @@ BAD_OPTIONS = {
     "no steps": ({"num_steps": 0}, flash_rt.Error, "num_steps"),
     "a tokenizer that is not there": ({"tokenizer": "no.model"}, flash_rt.Error, "no.model"),
     "negative threads": ({"threads": -1}, flash_rt.Error, "-1"),
+    "another state than the statistics'": ({"state_dim": 5}, flash_rt.Error, "state_dim is 5.*statistics say 6"),
+    "a state of no width": ({"state_dim": 0}, flash_rt.Error, "state_dim=0 must be at least 1"),
+    "an action width that the files say": ({"action_dim": 3}, flash_rt.Error, "action_dim is 3.*config.json says 7"),
+    "an asset of a lerobot checkpoint": ({"norm_asset": "droid"}, flash_rt.Error, "norm_asset is \"droid\""),
+    "a padded state that is cut": ({"state_prompt_dims": 5}, flash_rt.Error, "state_prompt_dims is 5"),
 }
 
 
@@ -137,11 +157,11 @@ def test_broken_checkpoints(tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(CASE.folder, copy)
     (copy / "policy_postprocessor_step_0_unnormalizer_processor.safetensors").unlink()
-    with pytest.raises(flash_rt.Error, match="policy_postprocessor_step_0"):
+    with pytest.raises(flash_rt.Error, match="policy_postprocessor_step_0.*: no such file"):
         flash_rt.load_model(copy, **QUICK)
     weights = (copy / "model.safetensors").read_bytes()
     (copy / "model.safetensors").write_bytes(weights[:-1])
-    with pytest.raises(flash_rt.Error, match="model.safetensors"):
+    with pytest.raises(flash_rt.Error, match="model.safetensors: .*beyond the"):
         flash_rt.load_model(copy, **QUICK)
 
 
@@ -152,7 +172,14 @@ def test_random_checkpoints(tmp_path):
         assert np.isfinite(made.predict([BASE], tokens=[2, 5, 7], state=np.zeros(8))).all()
         with pytest.raises(flash_rt.Error, match="no tokenizer"):
             made.predict([BASE], prompt="open the door", state=np.zeros(8))
-    with pytest.raises(flash_rt.Error, match="made"):
+    with pytest.raises(flash_rt.Error, match="made: the folder is not empty"):
         flash_rt.save_random_model(tmp_path / "made", "tiny")
-    with pytest.raises(flash_rt.Error, match="shape"):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/model.safetensors").write_bytes(b"the user's own")
+    with pytest.raises(flash_rt.Error, match="weights: the folder is not empty"):
+        flash_rt.save_random_model(tmp_path / "weights", "tiny")
+    assert (tmp_path / "weights/model.safetensors").read_bytes() == b"the user's own"
+    with pytest.raises(flash_rt.Error, match='stored as bf16 or f32, not "fp7"'):
+        flash_rt.save_random_model(tmp_path / "other", "tiny", precision="fp7")
+    with pytest.raises(flash_rt.Error, match="unknown shape"):
         flash_rt.save_random_model(tmp_path / "other", "huge")
