@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Optional
 
 import numpy as np
@@ -75,28 +76,44 @@ def as_noise(value: Any, horizon: int, width: int) -> Optional[NDArray[np.float3
     return as_numbers(array.reshape(-1), "noise")
 
 
-def camera_of(key: str, cameras: Sequence[str]) -> Optional[int]:
-    """The place of the camera that `key` names: its full name, its last part, or FlashRT's own keys."""
-    if key in cameras:
-        return list(cameras).index(key)
-    last = key.replace("/", ".").rsplit(".", 1)[-1]
-    matches = [i for i, name in enumerate(cameras) if name.rsplit(".", 1)[-1] == last]
-    if len(matches) == 1:
-        return matches[0]
+def camera_of(key: str, cameras: Sequence[str], renamed: Mapping[str, str]) -> Optional[int]:
+    """The place of the camera that `key` names: its full name, its last part, or FlashRT's own keys.
+
+    `renamed` are the robot's own keys to cameras' names, as the checkpoint has them.
+    """
+    last = _last_part(key)
+    # The policy's names and the robot's own; a full name comes before a last part.
+    names = [(name, i) for i, name in enumerate(cameras)]
+    names += [(name, cameras.index(to)) for name, to in renamed.items() if to in cameras]
+    places = {i for name, i in names if name == key} or {i for name, i in names if _last_part(name) == last}
+    if len(places) > 1:
+        meant = ", ".join(cameras[i] for i in sorted(places))
+        raise Error(f"{key!r} may mean each of {meant}; give the pictures as a list in the order of {', '.join(cameras)}")
+    if places:
+        return places.pop()
     if last in ROLES and ROLES.index(last) < len(cameras):
-        return ROLES.index(last)
+        place = ROLES.index(last)
+        if any("wrist" in name for name in cameras) and ("wrist" in last) != ("wrist" in cameras[place]):
+            raise Error(f"{key!r} would be camera {place}, {cameras[place]}; name the pictures by the policy's own "
+                        f"cameras: {', '.join(cameras)}")
+        return place
     return None
 
 
-def as_pictures(images: Any, cameras: Sequence[str]) -> list[Optional[NDArray[np.uint8]]]:
+def _last_part(key: str) -> str:
+    return key.replace("/", ".").rsplit(".", 1)[-1]
+
+
+def as_pictures(images: Any, cameras: Sequence[str],
+                renamed: Mapping[str, str] = MappingProxyType({})) -> list[Optional[NDArray[np.uint8]]]:
     """One picture a camera, None where it is missing, from a sequence in the cameras' order or a dictionary."""
     if isinstance(images, Mapping):
         if set(images) == {"images"}:
-            return as_pictures(images["images"], cameras)
+            return as_pictures(images["images"], cameras, renamed)
         found: list[Any] = [None] * len(cameras)
         names: dict[int, str] = {}
         for key, value in images.items():
-            place = camera_of(key, cameras) if isinstance(key, str) else None
+            place = camera_of(key, cameras, renamed) if isinstance(key, str) else None
             if place is None:
                 raise Error(f"no camera is called {key!r}; this policy has: {', '.join(cameras)} "
                             f"(or {', '.join(ROLES[: len(cameras)])} in this order)")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The binding against the goldens of two independent implementations, and what it takes as inputs."""
 
+import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,13 +13,15 @@ import numpy as np
 import pytest
 
 import flash_rt
+from flash_rt import _inputs
 
 LEROBOT, OPENPI = golden.cases("lerobot_tiny"), golden.cases("openpi_tiny")
 
 
 def load(case, **options):
     if case.layout == "openpi_tiny":
-        options = {"tokenizer": golden.TOKENIZER, "state_in_prompt": case.state_in_prompt, **options}
+        options = {"tokenizer": golden.TOKENIZER, "state_in_prompt": case.state_in_prompt,
+                   "state_dim": len(case.state), **options}
     return flash_rt.load_model(case.folder, **{"threads": 1, "pin": False, "num_steps": case.num_steps,
                                                "precision": "f32", **options})
 
@@ -99,6 +103,48 @@ def test_every_way_to_name_cameras_means_the_same(native):
     results = [ask(model, case, images=images) for images in missing]
     assert not np.array_equal(results[0], wanted)
     assert all(np.array_equal(r, results[0]) for r in results)
+
+
+def places(images, cameras, renamed=None):
+    """Which key each camera's picture came from: pictures are told apart by their first pixel."""
+    made = {key: np.full((4, 4, 3), i, np.uint8) for i, key in enumerate(images)}
+    return [None if p is None else list(images)[p[0, 0, 0]] for p in _inputs.as_pictures(made, cameras, renamed or {})]
+
+
+def test_the_robots_own_camera_names_are_taken():
+    cameras = ["observation.images.base_0_rgb", "observation.images.left_wrist_0_rgb"]
+    renamed = {"observation.images.hand": cameras[1], "observation.images.top": cameras[0], "observation.pose": "state"}
+    for hand, top in (("observation.images.hand", "observation.images.top"), ("hand", "top"),
+                      ("observation/hand", "base_0_rgb")):
+        assert places([hand, top], cameras, renamed) == [top, hand]
+    with pytest.raises(flash_rt.Error, match="no camera is called 'pose'"):
+        places(["pose"], cameras, renamed)
+    # A name that is one camera for the robot and another one for the policy.
+    swapped = {cameras[0]: cameras[1], cameras[1]: cameras[0]}
+    with pytest.raises(flash_rt.Error, match="may mean each of .*base_0_rgb, .*left_wrist_0_rgb; give .* a list"):
+        places([cameras[0]], cameras, swapped)
+
+
+def test_renamed_cameras_are_facts_of_the_model(native, tmp_path):
+    assert native[0].info["renamed_observations"] == {}
+    folder = tmp_path / "renamed"
+    shutil.copytree(LEROBOT[0].folder, folder)
+    steps = json.loads((folder / "policy_preprocessor.json").read_text())
+    steps["steps"][0]["config"]["rename_map"] = {"observation.images.top": "observation.images.base"}
+    (folder / "policy_preprocessor.json").write_text(json.dumps(steps))
+    with flash_rt.load_model(folder, threads=1, pin=False) as model:
+        assert model.info["renamed_observations"] == {"observation.images.top": "observation.images.base"}
+
+
+def test_role_names_do_not_swap_cameras():
+    roles = ["image", "wrist_image"]
+    assert places(roles, ["base", "wrist"]) == roles
+    assert places(roles, ["front", "gripper"]) == roles
+    three = ["base_0_rgb", "left_wrist_0_rgb", "right_wrist_0_rgb"]
+    assert places([*roles, "wrist_image_right"], three) == [*roles, "wrist_image_right"]
+    for key in ("image", "wrist_image", "observation/image", "observation/wrist_image"):
+        with pytest.raises(flash_rt.Error, match=f"'{key}' would be camera .*: eye_in_hand_wrist, front"):
+            places([key], ["eye_in_hand_wrist", "front"])
 
 
 class Exporter:
@@ -281,6 +327,9 @@ def test_facts(native):
 def test_precision_spec_names_exceptions():
     with load(LEROBOT[0], precision="int8", keep={"vision": "bf16"}) as model:
         spec = model.precision_spec
+        again = model.precision
+    with load(LEROBOT[0], precision=again) as model:
+        assert model.precision_spec == spec
     assert spec["weights"] == "int8" and spec["keep"] == {"vision": "bf16"}
     assert "per token" in spec["int8"]["activations"]
 
