@@ -158,6 +158,15 @@ def test_inspect_shows_the_goldens(flashrt, layout):
     assert text.status == 0 and "action_in_proj.weight" in text.out
 
 
+def test_inspect_leaves_files_alone_that_no_model_reads(flashrt, tmp_path):
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(CASE.folder, folder)
+    (folder / "tokenizer.json").write_text('{"vocab":{' + ",".join(f'"{i:08}":{i}' for i in range(1_000_000)) + "}}")
+    (folder / "notes.json").write_text("no JSON")
+    got = flashrt("inspect", folder, "--json")
+    assert got.status == 0 and got.json["problems"] == [] and got.json["files"]["tokenizer.json"] > 16 << 20
+
+
 def test_inspect_reads_one_file(flashrt):
     got = flashrt("inspect", CASE.folder / "golden.safetensors", "--json").json
     assert got["tensor_count"] > 50 and got["facts"] == {}
@@ -179,6 +188,12 @@ def broken(folder, how):
         facts = json.loads(config.read_text())
         facts["max_action_dim"] = 9
         config.write_text(json.dumps(facts))
+    elif how == "statistics of another width":
+        facts = json.loads(config.read_text())
+        facts["output_features"]["action"]["shape"] = [6]
+        config.write_text(json.dumps(facts))
+    elif how == "another tokenizer":
+        (folder / "tokenizer.model").write_bytes(b"no model at all")
     elif how == "no statistics":
         (folder / "policy_preprocessor_step_3_normalizer_processor.safetensors").unlink()
     return folder
@@ -187,6 +202,7 @@ def broken(folder, how):
 @pytest.mark.parametrize("how, named", [
     ("cut weights", "model.safetensors"), ("no weights", "model.safetensors"), ("config is no JSON", "config.json"),
     ("another model", "act"), ("a wrong width", "max_action_dim"),
+    ("statistics of another width", "its statistics have 7"), ("another tokenizer", "not a SentencePiece model"),
     ("no statistics", "policy_preprocessor_step_3_normalizer_processor.safetensors"),
 ])
 def test_broken_checkpoints_are_named(flashrt, tmp_path, how, named):
@@ -236,6 +252,7 @@ def test_wrong_usage_is_status_2(flashrt, arguments):
     (["--state", "1,2,x"], '"x"'),
     (["--state", "1,2"], "state has 2 values"),
     (["--precision", "int3"], "int3"),
+    (["--precision", "int8,legs=bf16"], "legs"),
     (["--kernel", "mat_mul"], "OP=ROW"),
     (["--kernel", "mat_mul=none_such"], "mat_mul=none_such"),
     (["--kernel", "matmul=avx2"], 'no op "matmul"'),
