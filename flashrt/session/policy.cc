@@ -89,8 +89,9 @@ void Policy::check(const Observation& o) const {
   require(o.prompt.empty() || o.prompt.find_first_not_of(" \t\r\n") != o.prompt.npos,
           "the prompt is white space alone; say what the robot is to do");
   if (info.state_dim > 0 && !o.state.empty())
-    require(std::ssize(o.state) == info.state_dim, "state has {} values, this policy takes {}", o.state.size(),
-            info.state_dim);
+    require(std::ssize(o.state) == info.state_dim, "state has {} values, this policy takes {}{}", o.state.size(),
+            info.state_dim,
+            std::ssize(o.state) < info.state_dim ? "; where its statistics are padded, load it with state_dim" : "");
   require(!info.state_needed || !o.state.empty() || !o.tokens.empty(),
           "no state given; this policy reads the robot's state ({} values)", info.state_dim);
   require_finite(o.state, "state");

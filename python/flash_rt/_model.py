@@ -53,8 +53,8 @@ class VLAModel:
     ) -> NDArray[np.float32]:
         """Actions in robot units, float32 [horizon, action_dim].
 
-        images: a list in the order of `info["cameras"]`, or a dictionary by camera name (its last part is enough) or by
-            image, wrist_image, wrist_image_right. A picture is uint8 [height, width, 3] of any size (or [3, height,
+        images: a list in the order of `info["cameras"]`, or a dictionary by camera name (its last part is enough), by the
+            robot's own name where the checkpoint renames it, or by image, wrist_image, wrist_image_right. A picture is uint8 [height, width, 3] of any size (or [3, height,
             width], or floats from 0 to 1) in numpy or DLPack memory; None, or one left off the end, is a missing camera.
         prompt: what the robot is to do; needed in the first call, kept for the following ones.
         state: the robot's state in its own units, [state_dim].
@@ -92,7 +92,7 @@ class VLAModel:
             raise Error("give a prompt or its tokens, not both")
         info = self._info
         result = policy.predict(
-            _inputs.as_pictures(images, info["cameras"]),
+            _inputs.as_pictures(images, info["cameras"], info["renamed_observations"]),
             "" if ids or text is None else text,
             _inputs.as_numbers(state, "state"),
             _inputs.as_noise(noise, info["horizon"], info["model_action_dim"]),
