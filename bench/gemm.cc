@@ -231,11 +231,7 @@ void chain(const Settings& settings, Device& device, std::int64_t T, std::int64_
   }
 }
 
-}  // namespace
-}  // namespace flashrt
-
-int main(int argc, char** argv) try {
-  using namespace flashrt;
+void run(int argc, char** argv) {
   Settings settings;
   for (int i = 1; i < argc; ++i) {
     const std::string_view arg = argv[i];
@@ -267,7 +263,12 @@ int main(int argc, char** argv) try {
     chain(settings, *device, 528, 2048, 16384, type);
     chain(settings, *device, 50, 1024, 4096, type);
   }
-} catch (const std::exception& e) {
+}
+
+}  // namespace
+}  // namespace flashrt
+
+int main(int argc, char** argv) try { flashrt::run(argc, argv); } catch (const std::exception& e) {
   fmt::print(stderr, "gemm: {}\n", e.what());
   return 1;
 }

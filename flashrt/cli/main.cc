@@ -8,7 +8,9 @@
 #include "flashrt/api/flashrt.h"
 #include "flashrt/cli/commands.h"
 
-int main(int argc, char** argv) {
+namespace {
+
+int run(int argc, char** argv) {
   CLI::App app("Realtime inference engine for robot policies", "flashrt");
   app.set_version_flag("--version", fmt::format("flashrt {}", flashrt::version()));
   app.require_subcommand(1);
@@ -25,8 +27,16 @@ int main(int argc, char** argv) {
     return 0;
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
   } catch (const std::exception& e) {
-    fmt::print(stderr, "flashrt: {}\n", e.what());
+    std::fprintf(stderr, "flashrt: %s\n", e.what());
     return 1;
   }
 }

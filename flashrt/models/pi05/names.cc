@@ -23,8 +23,7 @@ constexpr std::array<Map, 2> kAliases{
 
 }  // namespace
 
-std::string declared_name(const std::string& stored) {
-  std::string name = stored;
+std::string declared_name(const std::string& name) {
   if (name.starts_with("model.")) {
     std::string_view rest = std::string_view(name).substr(6);
     for (std::string_view start : {"paligemma_with_expert.", "action_", "time_mlp", "state_proj"})

@@ -59,7 +59,8 @@ void Rope::access(Accesses& a) const {
 
 Cost Rope::cost() const {
   const double rows = static_cast<double>(qkv.dim(0));
-  const double hd = static_cast<double>(qkv.dim(1) / (heads + 2 * kv_heads));
+  const std::int64_t head_dim = qkv.dim(1) / (heads + 2 * kv_heads);
+  const double hd = static_cast<double>(head_dim);
   const double query = q ? static_cast<double>(heads) : 0, kv = static_cast<double>(kv_heads);
   const double rotated = cos ? rows * hd * (query + kv) : 0;
   Cost c;
