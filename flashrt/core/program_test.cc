@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -70,6 +71,33 @@ bool split(const Twice& op, Recorder& r) {
   r(Scale{op.x, t, op.factor}, "first");
   r(Scale{t, op.y, op.factor}, "second");
   return true;
+}
+
+// Ones as integers of one scale a row and their sum; its kernel writes the scale ten times too large.
+struct Ones {
+  static constexpr std::string_view name = "ones";
+  Tensor y;        // [T, D] i8
+  Tensor y_scale;  // [T, 2] f32
+  void check() const {}
+  void access(Accesses& a) const {
+    a.writes(y);
+    a.writes(y_scale);
+  }
+  Cost cost() const { return {}; }
+  void write(float scale) const {
+    for (std::int64_t t = 0; t < y.dim(0); ++t) {
+      std::fill_n(y.row<std::int8_t>(t), y.dim(1), std::int8_t{100});
+      y_scale.row<float>(t)[0] = scale;
+      y_scale.row<float>(t)[1] = 100.0f * static_cast<float>(y.dim(1));
+    }
+  }
+};
+void reference(const Ones& op) { op.write(0.01f); }
+template <>
+std::span<const Kernel<Ones>> cpu_kernels<Ones>() {
+  static constexpr Kernel<Ones> kRows[] = {{"ten_times", [](const Ones&, const DeviceInfo&) { return true; }, nullptr,
+                                            [](const Ones& op, const Exec&) noexcept { op.write(0.1f); }}};
+  return kRows;
 }
 
 namespace {
@@ -236,6 +264,15 @@ TEST_F(ProgramTest, CheckFindsTheWrongKernelAndLeavesMemoryAlone) {
   EXPECT_EQ(out.row<float>(2)[0], 3.0f) << "the kernel's own output stays";
   p.forget_accesses();
   EXPECT_THROW(check(p), Error);
+}
+
+TEST_F(ProgramTest, CheckAndCompareSeeAWrongScaleBesideLargeSums) {
+  Tensor q = state.tensor({2, 300}, DType::i8), scale = state.tensor({2, 2}, DType::f32);
+  auto forward = [&](Recorder& r) { r(Ones{q, scale}, "ones"); };
+  Program fast = Program::record(device, temporaries, forward);
+  EXPECT_NEAR(check(fast)[0].error.relative_l2, 9, 1e-3);
+  Program right = Program::record(device, temporaries, forward, Reading::reference);
+  EXPECT_NEAR(compare(fast, right)[0].error.relative_l2, 9, 1e-3);
 }
 
 TEST_F(ProgramTest, CompareAndExplainSpeakByLabel) {
